@@ -1,0 +1,92 @@
+"""The words between the batching loop and what surrounds it: a request in token ids, and what one step brought.
+
+Text, templates and tools are unknown here; the loop never sees a string.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from tramontane.foundation.nouns import Limits, Sampling, Spend
+
+
+class Constraint(Protocol):
+    """A grammar's view of one answer: which tokens may come next."""
+
+    def mask(self) -> np.ndarray:
+        """Bit set over the vocabulary, uint32 [ceil(V / 32)], bit 1 for an allowed token; valid until `accept`."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Tell the grammar the token taken; it was allowed."""
+        ...
+
+    def allowed_prefix(self, tokens: list[int]) -> int:
+        """How many of these guessed tokens the grammar would accept from here, in order; changes nothing."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Nothing but the end of the answer is allowed now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """One request as the loop sees it.
+
+    `namespace` salts the prefix cache (no block is shared across two namespaces); `share` names who is served for the
+    fair order of prefill, `weight` its part; `constraints` holds one grammar per choice, or is empty;
+    `max_tokens` is already clipped to the context; `guess_from` gives extra tokens prompt lookup may copy from.
+    """
+
+    id: str
+    namespace: bytes
+    share: str
+    weight: int
+    prompt: list[int]
+    sampling: Sampling
+    limits: Limits
+    max_tokens: int
+    stop_tokens: frozenset[int]
+    n: int = 1
+    seed: int = 0
+    logprobs: int | None = None
+    constraints: tuple[Constraint, ...] = ()
+    guess_from: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """Natural-log probabilities at one position: the token taken and the k best, best first."""
+
+    taken: float
+    top: list[tuple[int, float]]
+
+
+@dataclass(slots=True)
+class ChoiceStep:
+    """What one step brought for one choice: tokens in order and, when `reason` is set, its end.
+
+    An end-of-answer token (in `stop_tokens`) is counted but not listed in `tokens`. `reason` is stop, length or error.
+    """
+
+    request_id: str
+    index: int
+    tokens: list[int]
+    logprobs: list[TokenLogprobs] | None = None
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class StepReport:
+    """One step of the loop: what each choice got, which requests are over and what they cost, what the step itself did."""
+
+    choices: list[ChoiceStep]
+    finished: dict[str, Spend]
+    failed: dict[str, str]
+    prefill_tokens: int
+    decode_tokens: int
+    cache_reads: int
+    step_ns: int

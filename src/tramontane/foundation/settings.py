@@ -1,0 +1,129 @@
+"""Knows every setting, where it comes from and its default. An unknown key or a bad value refuses to start and says where.
+
+Sources, strongest first: arguments given in code, `TRAMONTANE_*` variables, `tramontane.toml` in the data folder.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from tramontane.foundation.errors import Misconfigured
+
+FILE_NAME = "tramontane.toml"
+Positive = Annotated[int, Field(gt=0)]
+
+
+def default_home() -> Path:
+    """The data folder: `TRAMONTANE_HOME`, else `~/.tramontane`."""
+    return Path(os.environ.get("TRAMONTANE_HOME") or Path.home() / ".tramontane").expanduser().resolve()
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSettings(_Section):
+    """The embedded engine. `threads` 0 means all cores this process may use."""
+
+    threads: int = Field(0, ge=0)
+    cache_bytes: Positive = 512 * 1024 * 1024
+    max_sequences: int = Field(48, ge=1, le=1024)
+    prefill_chunk_tokens: int = Field(128, ge=16, le=4096)
+    idle_unload_s: int = Field(0, ge=0, description="0 keeps models loaded")
+    load_timeout_s: Positive = 300
+    memory_limit_bytes: int = Field(0, ge=0, description="0 means four fifths of the machine's memory")
+
+
+class HttpSettings(_Section):
+    """The doors' limits, applied before anything is parsed."""
+
+    max_body_bytes: Positive = 10 * 1024 * 1024
+    max_json_depth: Positive = 64
+    max_header_bytes: Positive = 32 * 1024
+    cors_origins: tuple[str, ...] = ()
+    docs: bool = True
+    drain_s: int = Field(20, ge=0)
+
+
+class QueueSettings(_Section):
+    """How long and how many may wait."""
+
+    max_wait_s: Positive = 30
+    max_waiting: Positive = 256
+    default_requests_per_minute: int = Field(0, ge=0, description="0 means no limit")
+    default_tokens_per_minute: int = Field(0, ge=0, description="0 means no limit")
+
+
+class HubSettings(_Section):
+    """A model hub to pull from; nothing is contacted unless a pull names it."""
+
+    endpoint: str = "https://huggingface.co"
+
+
+class Settings(BaseSettings):
+    """All settings of one installation."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRAMONTANE_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=None
+    )
+
+    home: Path = Field(default_factory=default_home)
+    host: str = "127.0.0.1"
+    port: int = Field(8400, ge=0, le=65535)
+    database_url: str = ""
+    blob_url: str = ""
+    default_model: str = "smollm2-135m-instruct"
+    preload: tuple[str, ...] = ()
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    engine: EngineSettings = EngineSettings()
+    http: HttpSettings = HttpSettings()
+    queue: QueueSettings = QueueSettings()
+    hub: HubSettings = HubSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, default_home() / FILE_NAME))
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database's address; SQLite in the data folder unless another is set."""
+        return self.database_url or f"sqlite:///{self.home / 'tramontane.db'}"
+
+    @property
+    def blobs(self) -> str:
+        """The blob store's address; a folder in the data folder unless another is set."""
+        return self.blob_url or (self.home / "blobs").as_uri()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read all sources. Raises Misconfigured naming the key, its source and what is allowed."""
+    try:
+        _refuse_unknown_variables()
+        return Settings(**overrides)
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{default_home() / FILE_NAME} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        lines = [f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+        source = f"{default_home() / FILE_NAME} or TRAMONTANE_* variables"
+        raise Misconfigured("cannot start with these settings (from " + source + "):\n" + "\n".join(lines)) from None
+
+
+def _refuse_unknown_variables() -> None:
+    """The settings library ignores unknown variables, so a typing mistake would pass unnoticed."""
+    known = {"TRAMONTANE_" + name.upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if not name.startswith("TRAMONTANE_") or name.startswith("TRAMONTANE_TEST_"):
+            continue
+        if name.split("__")[0] not in known:
+            raise Misconfigured(f"unknown setting {name}; `tramontane config show` lists the known ones")
