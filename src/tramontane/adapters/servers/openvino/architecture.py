@@ -17,6 +17,12 @@ from gguf import GGUFReader
 from tramontane.adapters.servers.openvino.errors import ModelFileError, UnsupportedArchitecture
 from tramontane.adapters.servers.openvino.rope import scaled_frequencies
 
+_GGUF_LONG_FIELDS = (
+    "tokenizer.ggml.tokens",
+    "tokenizer.ggml.token_type",
+    "tokenizer.ggml.scores",
+    "tokenizer.ggml.merges",
+)
 SUPPORTED_FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "phi3")
 
 
@@ -129,7 +135,7 @@ def _from_config_values(family: str, config: Mapping[str, Any], generation: Mapp
 
 def from_gguf(reader: GGUFReader) -> Architecture:
     """Read the header of an open GGUF file; the caller has validated the file's structure."""
-    fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("tokenizer.ggml.t")}
+    fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith(_GGUF_LONG_FIELDS)}
     tensors = {tensor.name for tensor in reader.tensors}
     family = str(fields.get("general.architecture"))
     if family not in SUPPORTED_FAMILIES:

@@ -4,22 +4,57 @@ Knows the compiled graph, the cache tensors and how to bind a step to them; know
 allocation or sampling. The batching loop is its only caller, from one thread at a time.
 """
 
+import mmap
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import numpy as np
+import openvino as ov
 
 from tramontane.adapters.servers.openvino.architecture import Architecture
+from tramontane.adapters.servers.openvino.errors import CacheTooSmall
+from tramontane.adapters.servers.openvino.graph import BLOCK_TOKENS, OUTPUT_NAMES, build_graph
+from tramontane.adapters.servers.openvino.prepared import WEIGHTS_FILE, read_manifest
+from tramontane.adapters.servers.openvino.safetensors_file import SafetensorsFile
 from tramontane.adapters.servers.openvino.steps import StepInput, StepOutput
+from tramontane.adapters.servers.openvino.weights import PreparedNodes, WeightNodes
 
 __all__ = ["PagedModel", "StepInput", "StepOutput"]
+
+_ARRAY_INPUTS = (
+    "tokens",
+    "positions",
+    "past_lens",
+    "begins",
+    "block_indices",
+    "block_begins",
+    "sampled",
+    "inverse_temperature",
+)
 
 
 class PagedModel:
     """A model ready to step. Block ids run from 0 to `block_count - 1`; every block holds `block_tokens` tokens."""
 
-    architecture: Architecture
-    block_tokens: int
-    block_count: int
-    bytes_per_block: int
+    block_tokens = BLOCK_TOKENS
+
+    def __init__(
+        self, architecture: Architecture, weights: WeightNodes, cache_bytes: int, properties: dict[str, Any]
+    ) -> None:
+        self.architecture = architecture
+        self._weights = weights
+        compiled = ov.Core().compile_model(build_graph(architecture, weights), "CPU", properties)
+        self._request = compiled.create_infer_request()
+        self.bytes_per_block = sum(_block_bytes(port) for port in _cache_ports(compiled))
+        self.block_count = cache_bytes // self.bytes_per_block
+        if self.block_count < 1:
+            raise CacheTooSmall(
+                f"cache size {cache_bytes} bytes holds no block of {self.bytes_per_block} bytes; raise the cache size"
+            )
+        self._pools = [_bind_pool(self._request, port, self.block_count) for port in _cache_ports(compiled)]
+        self._max_context_len = np.zeros((), np.int32)
+        self._rows = 0
+        self._bound: list[ov.Tensor] = []
 
     @classmethod
     def load(cls, prepared_folder: Path, cache_bytes: int, threads: int | None = None) -> Self:
@@ -27,17 +62,68 @@ class PagedModel:
 
         Raises ModelFileError for a damaged folder and CacheTooSmall when not one block fits.
         """
-        raise NotImplementedError
+        manifest = read_manifest(prepared_folder)
+        weights = PreparedNodes(SafetensorsFile(prepared_folder / WEIGHTS_FILE))
+        properties = plugin_properties(manifest.recipe.dynamic_group, threads)
+        return cls(manifest.architecture, weights, cache_bytes, properties)
 
     def start(self, step: StepInput) -> None:
-        """Begin a step and return at once; the arrays of `step` have been read. Follow with `wait`."""
-        raise NotImplementedError
+        """Begin a step and return at once; the arrays of `step` must not change until `wait` returns."""
+        request = self._request
+        self._rows = len(step.sampled)
+        for name in _ARRAY_INPUTS:
+            request.set_tensor(name, ov.Tensor(getattr(step, name), shared_memory=True))
+        self._max_context_len[...] = step.max_context_len
+        request.set_tensor("max_context_len", ov.Tensor(self._max_context_len, shared_memory=True))
+        request.start_async()
 
     def wait(self) -> StepOutput:
         """Block, with the interpreter lock released, until the started step is done."""
-        raise NotImplementedError
+        self._request.wait()
+        return StepOutput(*(self._request.get_tensor(name).data for name in OUTPUT_NAMES))
 
     def step(self, step: StepInput) -> StepOutput:
         """`start` and `wait` in one."""
         self.start(step)
         return self.wait()
+
+
+def plugin_properties(dynamic_group: int, threads: int | None) -> dict[str, Any]:
+    """Plugin settings for this processor: bfloat16 arithmetic and cache where it has them, else float32 and uint8."""
+    bf16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    properties: dict[str, Any] = {
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+        "KV_CACHE_PRECISION": "bf16" if bf16 else "u8",
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": dynamic_group,
+    }
+    if threads is not None:
+        properties["INFERENCE_NUM_THREADS"] = threads
+    return properties
+
+
+def _cache_ports(compiled: ov.CompiledModel) -> list[Any]:
+    return [port for port in compiled.inputs if "_cache." in port.any_name]
+
+
+def _block_shape(port: Any) -> list[int]:
+    return [dimension.get_length() for dimension in list(port.partial_shape)[1:]]
+
+
+def _block_bytes(port: Any) -> int:
+    return int(np.prod(_block_shape(port))) * port.element_type.size
+
+
+def _bind_pool(request: ov.InferRequest, port: Any, block_count: int) -> np.ndarray:
+    """One layer's keys or values for all blocks, in memory that is touched only as blocks are used."""
+    mapped = mmap.mmap(-1, block_count * _block_bytes(port))
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        mapped.madvise(mmap.MADV_HUGEPAGE)
+    pool = np.frombuffer(mapped, np.uint8)
+    shape = ov.Shape([block_count, *_block_shape(port)])
+    request.set_tensor(port.any_name, ov.Tensor(pool.view(_array_type(port)), shape, port.element_type))
+    return pool
+
+
+def _array_type(port: Any) -> np.dtype:
+    return np.dtype(np.uint16) if port.element_type == ov.Type.bf16 else np.dtype(port.element_type.to_dtype())
