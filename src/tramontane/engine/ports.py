@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from tramontane.foundation.events import Event
-from tramontane.foundation.nouns import Ask, EmbedAsk, Spend
+from tramontane.foundation.nouns import Ask, Caller, EmbedAsk, Spend
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,3 +125,22 @@ class ReceiptBook(Protocol):
     """Where spent work is posted; must return at once (it batches off the token path)."""
 
     def post(self, receipt: Mapping[str, object]) -> None: ...
+
+
+class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A catalogue entry as the engine needs it: the name servers are started under, and whether it may stay loaded."""
+
+    name: str
+    idle_unload_s: int | None = None
+
+
+class ModelDirectory(Protocol):
+    """Says which model a caller means by a name or alias, and whether the caller may use it."""
+
+    def resolve(self, caller: Caller, name: str) -> ModelRef:
+        """Answers from memory, at once. Raises NotFound listing near names, Forbidden for a licence not accepted."""
+        ...
+
+    def named(self, name: str) -> ModelRef:
+        """The entry for the operator's own commands; NotFound when there is none."""
+        ...
