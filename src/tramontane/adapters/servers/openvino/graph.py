@@ -14,9 +14,9 @@ from openvino import op
 from openvino import opset13 as opset
 
 from tramontane.adapters.servers.openvino.architecture import Architecture
+from tramontane.adapters.servers.openvino.distribution import candidates, integers, log_sums
 from tramontane.adapters.servers.openvino.weights import WeightNodes
 
-CANDIDATES = 64
 BLOCK_TOKENS = 32
 OUTPUT_NAMES = ("top_values", "top_indices", "lse", "lse_scaled", "logits")
 
@@ -60,10 +60,6 @@ def _parameter(name: str, kind: ov.Type, shape: list[int]) -> Any:
     return node
 
 
-def _integers(values: list[int]) -> Any:
-    return opset.constant(np.array(values, np.int64))
-
-
 def _step_parameters() -> _StepParameters:
     i64, i32 = ov.Type.i64, ov.Type.i32
     return _StepParameters(
@@ -85,7 +81,7 @@ class _Builder:
         self._weights = weights
         self._inputs = _step_parameters()
         self._caches: list[Any] = []
-        self._axis_zero = _integers([0])
+        self._axis_zero = integers([0])
         self._attention_tail = _attention_constants(architecture)
 
     def build(self) -> ov.Model:
@@ -103,24 +99,19 @@ class _Builder:
         return ov.Model(results, [*inputs.all(), *self._caches], "decoder")
 
     def _distribution(self, logits: Any) -> tuple[Any, Any, Any, Any, Any]:
-        count = min(CANDIDATES, self._architecture.vocab_size)
-        top = opset.topk(logits, np.int32(count), axis=1, mode="max", sort="value", index_element_type="i32")
-        values = top.output(0)
-        largest = opset.slice(values, _integers([0]), _integers([1]), _integers([1]), _integers([1]))
-        below = opset.subtract(logits, largest)
-        lse = _log_sum(below, largest)
-        factor = opset.unsqueeze(self._inputs.inverse_temperature, _integers([1]))
-        lse_scaled = _log_sum(opset.multiply(below, factor), opset.multiply(largest, factor))
-        return values, top.output(1), lse, lse_scaled, logits
+        values, ids = candidates(logits, self._architecture.vocab_size)
+        largest = opset.slice(values, integers([0]), integers([1]), integers([1]), integers([1]))
+        lse, lse_scaled = log_sums(logits, largest, self._inputs.inverse_temperature)
+        return values, ids, lse, lse_scaled, logits
 
     def _rotation(self) -> _Rotation:
         architecture = self._architecture
         frequencies = np.array(architecture.rope_frequencies, np.float32)[None, :]
-        positions = opset.unsqueeze(opset.convert(self._inputs.positions, ov.Type.f32), _integers([1]))
+        positions = opset.unsqueeze(opset.convert(self._inputs.positions, ov.Type.f32), integers([1]))
         half = opset.multiply(positions, opset.constant(frequencies))
         angles = opset.concat([half, half], 1)
         factor = np.float32(architecture.rope_attention_factor)
-        shape = _integers([-1, 1, 1, architecture.rope_dim])
+        shape = integers([-1, 1, 1, architecture.rope_dim])
 
         def finished(node: Any) -> Any:
             scaled = node if factor == 1.0 else opset.multiply(node, opset.constant(factor))
@@ -172,10 +163,10 @@ class _Builder:
     def _rotated(self, flat: Any, heads: int, norm: str, rotation: _Rotation) -> Any:
         """[T, heads * head_dim], normed per head where the family does, with the leading rope_dim of a head turned."""
         architecture = self._architecture
-        split = opset.reshape(flat, _integers([0, 1, heads, architecture.head_dim]), True)
+        split = opset.reshape(flat, integers([0, 1, heads, architecture.head_dim]), True)
         if architecture.qk_norm:
             split = self._rms_norm(split, norm)
-        lanes = opset.transpose(split, _integers([0, 2, 1, 3]))
+        lanes = opset.transpose(split, integers([0, 2, 1, 3]))
         whole = architecture.rope_dim == architecture.head_dim
         turning = lanes if whole else _last_axis(lanes, 0, architecture.rope_dim)
         half = architecture.rope_dim // 2
@@ -185,7 +176,7 @@ class _Builder:
         turned = opset.add(opset.multiply(turning, rotation.cosine), opset.multiply(crossed, rotation.sine))
         if not whole:
             turned = opset.concat([turned, _last_axis(lanes, architecture.rope_dim, architecture.head_dim)], -1)
-        return opset.reshape(opset.transpose(turned, _integers([0, 2, 1, 3])), _integers([0, -1]), True)
+        return opset.reshape(opset.transpose(turned, integers([0, 2, 1, 3])), integers([0, -1]), True)
 
     def _linear(self, rows: Any, name: str, bias: bool = False) -> Any:
         product = _matmul(rows, self._weights.matrix(name))
@@ -195,7 +186,7 @@ class _Builder:
 
     def _rms_norm(self, rows: Any, name: str) -> Any:
         squares = opset.power(rows, np.float32(2.0))
-        mean = opset.reduce_mean(squares, _integers([-1]), True)
+        mean = opset.reduce_mean(squares, integers([-1]), True)
         root = opset.sqrt(opset.add(mean, np.float32(self._architecture.norm_eps)))
         normed = opset.multiply(rows, opset.divide(np.float32(1.0), root))
         return opset.multiply(normed, opset.constant(self._weights.vector(f"{name}.weight")))
@@ -206,13 +197,7 @@ def _matmul(rows: Any, weight: Any) -> Any:
 
 
 def _last_axis(node: Any, begin: int, end: int) -> Any:
-    return opset.slice(node, _integers([begin]), _integers([end]), _integers([1]), _integers([3]))
-
-
-def _log_sum(below: Any, largest: Any) -> Any:
-    """Log-sum-exp [R] of logits given as their distance to the largest, which keeps the exponentials in range."""
-    total = opset.reduce_sum(opset.exp(below), _integers([1]), True)
-    return opset.squeeze(opset.add(opset.log(total), largest), _integers([1]))
+    return opset.slice(node, integers([begin]), integers([end]), integers([1]), integers([3]))
 
 
 def _output(node: Any) -> ov.Output:

@@ -16,8 +16,9 @@ from tramontane.adapters.servers.openvino.errors import CacheTooSmall
 from tramontane.adapters.servers.openvino.graph import BLOCK_TOKENS, OUTPUT_NAMES, build_graph
 from tramontane.adapters.servers.openvino.prepared import WEIGHTS_FILE, read_manifest
 from tramontane.adapters.servers.openvino.safetensors_file import SafetensorsFile
-from tramontane.adapters.servers.openvino.steps import StepInput, StepOutput
+from tramontane.adapters.servers.openvino.steps import StepInput, StepOutput, check_step
 from tramontane.adapters.servers.openvino.weights import PreparedNodes, WeightNodes
+from tramontane.foundation.errors import EngineFailed
 
 __all__ = ["PagedModel", "StepInput", "StepOutput"]
 
@@ -52,9 +53,11 @@ class PagedModel:
                 f"cache size {cache_bytes} bytes holds no block of {self.bytes_per_block} bytes; raise the cache size"
             )
         self._pools = [_bind_pool(self._request, port, self.block_count) for port in _cache_ports(compiled)]
+        self._step: StepInput | None = None
+        self._unread_row = np.zeros(1, np.int64)  # a step that samples nothing still needs one row for the head
+        self._unread_factor = np.ones(1, np.float32)
         self._max_context_len = np.zeros((), np.int32)
-        self._rows = 0
-        self._bound: list[ov.Tensor] = []
+        self._request.set_tensor("max_context_len", ov.Tensor(self._max_context_len, shared_memory=True))
 
     @classmethod
     def load(cls, prepared_folder: Path, cache_bytes: int, threads: int | None = None) -> Self:
@@ -68,19 +71,28 @@ class PagedModel:
         return cls(manifest.architecture, weights, cache_bytes, properties)
 
     def start(self, step: StepInput) -> None:
-        """Begin a step and return at once; the arrays of `step` must not change until `wait` returns."""
-        request = self._request
-        self._rows = len(step.sampled)
-        for name in _ARRAY_INPUTS:
-            request.set_tensor(name, ov.Tensor(getattr(step, name), shared_memory=True))
+        """Begin a step and return at once; its arrays must not change until `wait` returns. Raises StepRefused."""
+        check_step(step, self.block_tokens, self.block_count, self.architecture.vocab_size)
+        self._step = step
+        arrays = [getattr(step, name) for name in _ARRAY_INPUTS]
+        if not len(step.sampled):
+            arrays[-2:] = [self._unread_row, self._unread_factor]
         self._max_context_len[...] = step.max_context_len
-        request.set_tensor("max_context_len", ov.Tensor(self._max_context_len, shared_memory=True))
-        request.start_async()
+        for name, array in zip(_ARRAY_INPUTS, arrays, strict=True):
+            self._request.set_tensor(name, ov.Tensor(array, shared_memory=True))
+        self._request.start_async()
 
     def wait(self) -> StepOutput:
-        """Block, with the interpreter lock released, until the started step is done."""
-        self._request.wait()
-        return StepOutput(*(self._request.get_tensor(name).data for name in OUTPUT_NAMES))
+        """Block, with the interpreter lock released, until the started step is done.
+
+        Raises EngineFailed when the step broke; the cache is then undefined and the model must be loaded again.
+        """
+        try:
+            self._request.wait()
+        except RuntimeError as error:
+            raise EngineFailed(f"the step broke inside the engine: {error}") from error
+        rows = len(self._step.sampled) if self._step else 0
+        return StepOutput(*(self._request.get_tensor(name).data[:rows] for name in OUTPUT_NAMES))
 
     def step(self, step: StepInput) -> StepOutput:
         """`start` and `wait` in one."""
@@ -89,12 +101,12 @@ class PagedModel:
 
 
 def plugin_properties(dynamic_group: int, threads: int | None) -> dict[str, Any]:
-    """Plugin settings for this processor: bfloat16 arithmetic and cache where it has them, else float32 and uint8."""
+    """Plugin settings for this processor: bfloat16 arithmetic and cache where it has them, else float32 and float16."""
     bf16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     properties: dict[str, Any] = {
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-        "KV_CACHE_PRECISION": "bf16" if bf16 else "u8",
+        "KV_CACHE_PRECISION": "bf16" if bf16 else "f16",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": dynamic_group,
     }
     if threads is not None:
