@@ -13,11 +13,12 @@ FinishReason = Literal["stop", "length", "model_length", "tool_calls", "error"]
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):
-    """One token the model considered: its text, its bytes, its natural-log probability."""
+    """One token the model considered: its text, its bytes, its natural-log probability, its id (-1 when unknown)."""
 
     text: str
     raw: bytes
     logprob: float
+    token_id: int = -1
 
 
 class TokenChoice(msgspec.Struct, frozen=True, array_like=True):

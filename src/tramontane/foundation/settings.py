@@ -45,6 +45,7 @@ class HttpSettings(_Section):
     max_json_depth: Positive = 64
     max_header_bytes: Positive = 32 * 1024
     cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = Field((), description="names callers may use; empty: any, on loopback local names")
     docs: bool = True
     drain_s: int = Field(20, ge=0)
 
