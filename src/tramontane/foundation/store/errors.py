@@ -1,0 +1,20 @@
+"""What can go wrong between us and the disk, beyond `StorageFull` of the foundation's tree.
+
+StorageBusy     somebody else holds the database longer than we wait; try again
+StorageFailed   the database cannot be reached or its disk refuses; the operator must look
+OutcomeUnknown  the connection broke while committing: the change may or may not be there; repeat with the same key
+"""
+
+from tramontane.foundation.errors import Overloaded, TramontaneError
+
+
+class StorageBusy(Overloaded):
+    code = "storage_busy"
+
+
+class StorageFailed(Overloaded):
+    code = "storage_failed"
+
+
+class OutcomeUnknown(TramontaneError):
+    code = "outcome_unknown"

@@ -1,0 +1,92 @@
+"""Knows which steps bring a database's tables up to date and takes them, each in a transaction of its own.
+
+One linear history under `migrations/versions`. Called at start-up and before a restore. A database written by a newer
+release is refused, never guessed at.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from tramontane.foundation.errors import Misconfigured
+from tramontane.foundation.store import postgresql, sqlite
+from tramontane.foundation.store.database import Database
+
+Report = Callable[[str, int, int], None]
+FOLDER = Path(__file__).parent / "migrations"
+
+
+def migrate(database: Database, report: Report, *, target: str = "head") -> int:
+    """Take every missing step, telling `report(stage, done, total)`; gives how many were taken.
+
+    A SQLite file that already holds something is first copied beside itself. Safe when several processes start at once.
+    Raises Misconfigured when the database is newer than this release.
+    """
+    script = ScriptDirectory(str(FOLDER))
+    pending = _pending(database, script, target)
+    if pending and current_revision(database) is not None:
+        _keep_copy(database, pending[0])
+    taken = 0
+    for position, revision in enumerate(pending):
+        report("migrating the database", position, len(pending))
+        taken += _step(database, script, revision)
+    if pending:
+        report("migrating the database", len(pending), len(pending))
+    return taken
+
+
+def current_revision(database: Database) -> str | None:
+    """The last step this database has taken; None for an empty one."""
+    with database.read() as connection:
+        return _revision(connection)
+
+
+def head_revision() -> str:
+    """The last step this release knows."""
+    return str(ScriptDirectory(str(FOLDER)).get_current_head())
+
+
+def _pending(database: Database, script: ScriptDirectory, target: str) -> list[str]:
+    """The missing steps, oldest first."""
+    current = current_revision(database)
+    try:
+        steps = [step.revision for step in script.iterate_revisions(target, current or "base")]
+    except CommandError:
+        raise Misconfigured(
+            f"the database is at step {current}, which this release does not know: it was written by a newer release. "
+            "Install that release again, or restore a backup taken before it"
+        ) from None
+    return steps[::-1]
+
+
+def _step(database: Database, script: ScriptDirectory, revision: str) -> bool:
+    """One step in one transaction; False when another process has taken it meanwhile."""
+    with database.write() as connection:
+        if database.kind == "postgresql":
+            postgresql.lock_schema(connection)
+        current = _revision(connection)
+        if current is not None and revision in {step.revision for step in script.iterate_revisions(current, "base")}:
+            return False
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        return True
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _keep_copy(database: Database, first: str) -> None:
+    if database.kind == "sqlite":
+        path = sqlite.file_of(database.url)
+        copy = path.with_name(f"{path.name}.before-{first}")
+        copy.touch(mode=0o600)
+        sqlite.copy_file(path, copy)
