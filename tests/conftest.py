@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.postgres import PostgresServer, running_server
+
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.schema import migrate
 

@@ -6,7 +6,7 @@ A cancelled caller leaves its thread to finish, so a connection is never handed 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tramontane.foundation.store.errors import StorageBusy
 
@@ -34,7 +34,7 @@ class Lane:
         """Let the work under way finish, refuse the rest."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _left(self, future: "asyncio.Future[object]") -> None:
+    def _left(self, future: "asyncio.Future[Any]") -> None:
         self._inside -= 1
         if not future.cancelled():
             future.exception()
