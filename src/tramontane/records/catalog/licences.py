@@ -1,0 +1,54 @@
+"""What a licence asks for before its model may be fetched or served, and whether it has been given.
+
+Pure: acceptances come in as a list. The wording is identified by a hash, so a changed licence has to be accepted anew.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from tramontane.records.catalog.errors import LicenceNotAccepted
+from tramontane.records.catalog.nouns import EVERYONE, Acceptance, Licence, ModelEntry
+
+
+def licence_hash(licence: Licence) -> str:
+    """SHA-256 over all that was shown to the person who accepts."""
+    return hashlib.sha256(msgspec.json.encode(licence)).hexdigest()
+
+
+def is_accepted(licence: Licence, acceptances: Iterable[Acceptance], organisation_id: str) -> bool:
+    """Whether the organisation may use models under this licence now."""
+    if not licence.needs_acceptance:
+        return True
+    wanted = licence_hash(licence)
+    return any(
+        known.licence == licence.id
+        and known.licence_hash == wanted
+        and known.organisation_id in (EVERYONE, organisation_id)
+        for known in acceptances
+    )
+
+
+def require_accepted(
+    entry: ModelEntry, licence: Licence, acceptances: Iterable[Acceptance], organisation_id: str
+) -> None:
+    """Raises LicenceNotAccepted naming the licence, its text and the command that accepts it."""
+    if not is_accepted(licence, acceptances, organisation_id):
+        raise LicenceNotAccepted(
+            f"{entry.name} comes under {licence.name} ({licence.kind.replace('_', ' ')}): {licence.summary} "
+            f"Read {licence.url}; an administrator accepts it with "
+            f"`tramontane models pull {entry.name} --accept-licence {licence.id}`",
+            param="model",
+        )
+
+
+def acceptance(licence: Licence, organisation_id: str, accepted_by: str, now_ns: int) -> Acceptance:
+    """The record of somebody agreeing to this wording now."""
+    return Acceptance(
+        organisation_id=organisation_id,
+        licence=licence.id,
+        licence_hash=licence_hash(licence),
+        accepted_by=accepted_by,
+        accepted_ns=now_ns,
+    )
