@@ -52,6 +52,7 @@ class PagedModel:
             raise CacheTooSmall(
                 f"cache size {cache_bytes} bytes holds no block of {self.bytes_per_block} bytes; raise the cache size"
             )
+        self._input_index = {port.any_name: index for index, port in enumerate(compiled.inputs)}
         self._pools = [_bind_pool(self._request, port, self.block_count) for port in _cache_ports(compiled)]
         self._step: StepInput | None = None
         self._unread_row = np.zeros(1, np.int64)  # a step that samples nothing still needs one row for the head
@@ -79,7 +80,7 @@ class PagedModel:
             arrays[-2:] = [self._unread_row, self._unread_factor]
         self._max_context_len[...] = step.max_context_len
         for name, array in zip(_ARRAY_INPUTS, arrays, strict=True):
-            self._request.set_tensor(name, ov.Tensor(array, shared_memory=True))
+            self._request.set_input_tensor(self._input_index[name], ov.Tensor(array, shared_memory=True))
         self._request.start_async()
 
     def wait(self) -> StepOutput:
@@ -92,7 +93,7 @@ class PagedModel:
         except RuntimeError as error:
             raise EngineFailed(f"the step broke inside the engine: {error}") from error
         rows = len(self._step.sampled) if self._step else 0
-        return StepOutput(*(self._request.get_tensor(name).data[:rows] for name in OUTPUT_NAMES))
+        return StepOutput(*(self._request.get_output_tensor(i).data[:rows] for i in range(len(OUTPUT_NAMES))))
 
     def step(self, step: StepInput) -> StepOutput:
         """`start` and `wait` in one."""
@@ -112,6 +113,12 @@ def plugin_properties(dynamic_group: int, threads: int | None) -> dict[str, Any]
     if threads is not None:
         properties["INFERENCE_NUM_THREADS"] = threads
     return properties
+
+
+def exact_properties(threads: int | None) -> dict[str, Any]:
+    """Plugin settings that round nothing: float32 arithmetic and cache, activations left alone."""
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+    return {**plugin_properties(0, threads), **exact}
 
 
 def _cache_ports(compiled: ov.CompiledModel) -> list[Any]:
