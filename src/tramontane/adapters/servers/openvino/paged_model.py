@@ -67,9 +67,12 @@ class PagedModel:
         Raises ModelFileError for a damaged folder and CacheTooSmall when not one block fits.
         """
         manifest = read_manifest(prepared_folder)
-        weights = PreparedNodes(SafetensorsFile(prepared_folder / WEIGHTS_FILE))
+        file = SafetensorsFile(prepared_folder / WEIGHTS_FILE)
         properties = plugin_properties(manifest.recipe.dynamic_group, threads)
-        return cls(manifest.architecture, weights, cache_bytes, properties)
+        model = cls(manifest.architecture, PreparedNodes(file), cache_bytes, properties)
+        model.step(_first_token())  # the plugin packs the weights when they are first multiplied with
+        file.forget_pages()
+        return model
 
     def start(self, step: StepInput) -> None:
         """Begin a step and return at once; its arrays must not change until `wait` returns. Raises StepRefused."""
@@ -99,6 +102,22 @@ class PagedModel:
         """`start` and `wait` in one."""
         self.start(step)
         return self.wait()
+
+
+def _first_token() -> StepInput:
+    """A step of one token in block 0, sampled."""
+    zero, one = np.zeros(1, np.int32), np.array([0, 1], np.int32)
+    return StepInput(
+        tokens=np.zeros(1, np.int64),
+        positions=np.zeros(1, np.int64),
+        past_lens=zero,
+        begins=one,
+        block_indices=zero,
+        block_begins=one,
+        max_context_len=1,
+        sampled=np.zeros(1, np.int64),
+        inverse_temperature=np.ones(1, np.float32),
+    )
 
 
 def plugin_properties(dynamic_group: int, threads: int | None) -> dict[str, Any]:
@@ -135,7 +154,7 @@ def _block_bytes(port: Any) -> int:
 
 def _bind_pool(request: ov.InferRequest, port: Any, block_count: int) -> np.ndarray:
     """One layer's keys or values for all blocks, in memory that is touched only as blocks are used."""
-    mapped = mmap.mmap(-1, block_count * _block_bytes(port))
+    mapped = mmap.mmap(-1, block_count * _block_bytes(port), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         mapped.madvise(mmap.MADV_HUGEPAGE)
     pool = np.frombuffer(mapped, np.uint8)

@@ -5,6 +5,7 @@ the reader maps it, the writer is told all shapes before it is given the first t
 """
 
 import json
+import mmap
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +31,8 @@ class SafetensorsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._bytes = _map(path)
+        self._map = _map(path)
+        self._bytes = np.frombuffer(self._map, np.uint8)
         self._data_begin, self._header = _read_header(path, self._bytes)
 
     def names(self) -> list[str]:
@@ -55,6 +57,11 @@ class SafetensorsFile:
             return (part.astype(np.uint32) << 16).view(np.float32)
         return part.astype(np.float32)
 
+    def forget_pages(self) -> None:
+        """Let go of the resident pages; what is touched again is read again."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
     def _entry(self, name: str) -> dict[str, list[int]]:
         try:
             return self._header[name]
@@ -62,9 +69,11 @@ class SafetensorsFile:
             raise ModelFileError(f"{self.path}: tensor {name!r} is missing; fetch the file again") from None
 
 
-def _map(path: Path) -> np.ndarray:
+def _map(path: Path) -> mmap.mmap:
+    """A private mapping: writable, as sharing it with the plugin demands, though nobody writes."""
     try:
-        return np.memmap(path, dtype=np.uint8, mode="c")
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{path}: not readable ({error}); fetch the file again") from error
 
