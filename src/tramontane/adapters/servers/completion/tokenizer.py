@@ -77,7 +77,9 @@ class FastTokenizer:
         self.strips_first_space = not self._byte_level and _strips_first_space(description.get("decoder"))
         by_id = {index: text for text, index in tokenizer.get_vocab(with_added_tokens=True).items()}
         self.vocab_size = max(by_id) + 1
-        names = {token["id"] for token in added}
+        self.added_ids: Mapping[str, int] = {token["content"]: token["id"] for token in added}
+        self.begins_with_special = tokenizer.num_special_tokens_to_add(False) > 0
+        names = set(self.added_ids.values())
         self._bytes = [self._bytes_of(by_id.get(index, ""), index in names) for index in range(self.vocab_size)]
         self._special = frozenset(self.special_ids.values())
         self._plain = _without_special(description)
