@@ -87,7 +87,7 @@ def _create_keys() -> None:
         _id("name"),
         sa.Column("secret_sha256", sa.LargeBinary, nullable=False),
         _id("scopes"),
-        _count("weight"),
+        sa.Column("weight", sa.BigInteger),
         sa.Column("requests_per_minute", sa.BigInteger),
         sa.Column("tokens_per_minute", sa.BigInteger),
         _count("created_ns"),

@@ -1,0 +1,40 @@
+"""What names, weights and limits may be. Pure; every refusal names the field and the cure."""
+
+import unicodedata
+
+from tramontane.foundation.errors import InvalidFields
+from tramontane.records.access.nouns import RIGHTS, NewKey
+
+MAX_NAME = 100
+MAX_WEIGHT = 1000
+MAX_LIMIT = 2**53
+
+
+def checked_name(field: str, name: str) -> str:
+    """The name without surrounding blanks. Raises InvalidFields when empty, too long or with control characters."""
+    plain = unicodedata.normalize("NFC", name).strip()
+    if not plain or len(plain) > MAX_NAME:
+        raise InvalidFields.of(field, f"{field} takes 1 to {MAX_NAME} characters")
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Cn") for character in plain):
+        raise InvalidFields.of(field, f"{field} takes letters, digits and signs only; remove control characters")
+    return plain
+
+
+def checked_count(field: str, value: int | None, highest: int) -> int | None:
+    """A positive whole number or None."""
+    if value is not None and not 1 <= value <= highest:
+        raise InvalidFields.of(field, f"{field} takes a whole number from 1 to {highest}, or nothing")
+    return value
+
+
+def check_key(wanted: NewKey, now_ns: int) -> None:
+    """Raises InvalidFields for the first field of a new key that cannot be."""
+    checked_name("name", wanted.name)
+    checked_count("weight", wanted.weight, MAX_WEIGHT)
+    checked_count("requests_per_minute", wanted.requests_per_minute, MAX_LIMIT)
+    checked_count("tokens_per_minute", wanted.tokens_per_minute, MAX_LIMIT)
+    unknown = sorted(set(wanted.rights) - set(RIGHTS))
+    if unknown or not wanted.rights:
+        raise InvalidFields.of("rights", f"rights takes some of {', '.join(RIGHTS)}")
+    if wanted.expires_ns is not None and wanted.expires_ns <= now_ns:
+        raise InvalidFields.of("expires", "expires must lie in the future")

@@ -1,0 +1,93 @@
+"""The words of who: organisations, their workspaces and people, and the keys that programs carry. All frozen, no SQL.
+
+Times are nanoseconds since the epoch; None means never.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from tramontane.foundation.store.scope import Scope
+
+Role = Literal["owner", "admin", "member"]
+ROLES: tuple[Role, ...] = ("owner", "admin", "member")
+Right = Literal["inference", "usage", "admin"]
+RIGHTS: tuple[Right, ...] = ("inference", "usage", "admin")
+
+
+class Organisation(msgspec.Struct, frozen=True, kw_only=True):
+    organisation_id: str
+    name: str
+    created_ns: int
+
+
+class Workspace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where work happens; `weight` is its part when the machine is short."""
+
+    organisation_id: str
+    workspace_id: str
+    name: str
+    weight: int
+    created_ns: int
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.organisation_id, self.workspace_id)
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    organisation_id: str
+    person_id: str
+    name: str
+    email: str | None
+    created_ns: int
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's place in one workspace."""
+
+    person: Person
+    role: Role
+
+
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key is asked to be. `weight` None takes the workspace's, limits None the installation's defaults."""
+
+    name: str
+    rights: frozenset[Right] = frozenset({"inference"})
+    weight: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    expires_ns: int | None = None
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A service key as it may be shown: all but its secret, which nobody keeps."""
+
+    organisation_id: str
+    workspace_id: str
+    key_id: str
+    name: str
+    rights: frozenset[Right]
+    weight: int | None
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    created_ns: int
+    expires_ns: int | None
+    revoked_ns: int | None
+    last_used_ns: int | None
+
+    @property
+    def shown(self) -> str:
+        """How the key is recognised in lists."""
+        return f"tm_{self.key_id}_..."
+
+    def live(self, now_ns: int) -> bool:
+        """Neither revoked nor past its end."""
+        return self.revoked_ns is None and (self.expires_ns is None or now_ns < self.expires_ns)
+
+
+def sorted_rights(rights: Iterable[Right]) -> str:
+    """How rights are stored: known ones, in a fixed order, separated by a space."""
+    return " ".join(right for right in RIGHTS if right in set(rights))
