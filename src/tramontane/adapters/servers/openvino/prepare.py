@@ -1,18 +1,24 @@
 """Turning a model's files into a prepared folder: int8 rows, their scales, a manifest and the distance to the source.
 
-Knows the rounding and the order of the work; knows nothing of requests or of where the files came from. The catalogue
-calls it once when a model is added. The folder appears whole or not at all.
+Knows the rounding, the choice of recipe and the order of the work; knows nothing of requests or of where the files
+came from. The catalogue calls it once when a model is added. The folder appears whole or not at all.
 """
 
+import dataclasses
+import errno
 import hashlib
+import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from tramontane.adapters.servers.openvino.architecture import Architecture
+from tramontane.adapters.servers.openvino.distance import cache_bytes_for, exact_nats, held_text, nats_per_token
+from tramontane.adapters.servers.openvino.paged_model import PagedModel
 from tramontane.adapters.servers.openvino.prepared import (
     MANIFEST_FILE,
     WEIGHTS_FILE,
@@ -26,10 +32,43 @@ from tramontane.adapters.servers.openvino.prepared import (
 from tramontane.adapters.servers.openvino.safetensors_file import SafetensorsWriter
 from tramontane.adapters.servers.openvino.tensors import TensorSource, open_source
 from tramontane.adapters.servers.openvino.weights import source_names
+from tramontane.foundation.errors import StorageFull
 
 Progress = Callable[[str, int, int], None]
+Tokenize = Callable[[str], Sequence[int]]
+
+DISTANCE_BOUND_NATS = 0.02
+DYNAMIC_GROUPS = (192, 128, 64, 32)  # fastest to most exact
+DEFAULT_GROUP = 32
 _PIECE_ELEMENTS = 4_000_000
 _READ_BYTES = 1 << 22
+
+
+def prepare(path: Path, folder: Path, progress: Progress, tokenize: Tokenize | None = None) -> Manifest:
+    """Prepare a `.gguf` file or a Hugging Face folder into `folder`, replacing what is there.
+
+    `progress(stage, done, total)` is called throughout. `tokenize` turns held text into the model's tokens; without
+    it the distance is not measured. Raises ModelFileError, UnsupportedArchitecture or StorageFull, and leaves
+    nothing half-written.
+    """
+    source = open_source(path)
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        digest = sha256_of(source.files, progress)
+        _write_durably(partial / WEIGHTS_FILE, lambda out: write_weights(source, out, progress))
+        manifest = Manifest(source.architecture, Recipe(), Distance.unmeasured("not measured yet"), digest)
+        manifest = _with_recipe(source, partial, manifest, progress, tokenize)
+        _write_durably(partial / MANIFEST_FILE, lambda out: _write_all(out, manifest.to_json()))
+        _put_in_place(partial, folder)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StorageFull(f"{folder}: no room left on the disk; free some space and add the model again") from error
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return manifest
 
 
 def quantized_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +98,26 @@ def write_weights(source: TensorSource, out: BinaryIO, progress: Progress) -> No
     progress("rounding weights", len(matrices), len(matrices))
 
 
+def dynamic_groups_of(architecture: Architecture) -> tuple[int, ...]:
+    """The activation groups that divide every row the matrices multiply with, fastest first; never empty."""
+    widths = (architecture.hidden, architecture.heads * architecture.head_dim, architecture.intermediate)
+    common = math.gcd(*widths)
+    return tuple(group for group in DYNAMIC_GROUPS if common % group == 0) or (DEFAULT_GROUP,)
+
+
+def sha256_of(files: Sequence[Path], progress: Progress) -> str:
+    """One digest over the bytes of the files in order, hexadecimal."""
+    digest, done = hashlib.sha256(), 0
+    total = sum(path.stat().st_size for path in files)
+    for path in files:
+        with path.open("rb") as file:
+            while piece := file.read(_READ_BYTES):
+                digest.update(piece)
+                done += len(piece)
+                progress("reading the source", done, total)
+    return digest.hexdigest()
+
+
 def _pieces(source: TensorSource, name: str) -> Iterator[np.ndarray]:
     for part in source_names(name):
         count, width = source.shape(part)
@@ -67,24 +126,55 @@ def _pieces(source: TensorSource, name: str) -> Iterator[np.ndarray]:
             yield source.rows(part, begin, min(begin + step, count))
 
 
-def prepare(path: Path, folder: Path, progress: Progress) -> Manifest:
-    source = open_source(path)
-    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    with (partial / WEIGHTS_FILE).open("wb") as out:
-        write_weights(source, out, progress)
-    manifest = Manifest(source.architecture, Recipe(dynamic_group=192), Distance(None, None, None, 0, "x"), "")
-    manifest.write(partial / MANIFEST_FILE)
+def _with_recipe(
+    source: TensorSource, partial: Path, manifest: Manifest, progress: Progress, tokenize: Tokenize | None
+) -> Manifest:
+    """The manifest with the fastest activation group within the bound, or the most exact one where none is."""
+    groups = dynamic_groups_of(source.architecture)
+    unmeasured = dataclasses.replace(manifest, recipe=Recipe(dynamic_group=groups[-1]))
+    if tokenize is None:
+        return dataclasses.replace(unmeasured, distance=Distance.unmeasured("no tokenizer was given"))
+    tokens = list(tokenize(held_text()))[: source.architecture.context_tokens]
+    progress("measuring the distance", 0, len(groups) + 1)
+    exact, reason = exact_nats(source, tokens)
+    if exact is None:
+        return dataclasses.replace(unmeasured, distance=Distance.unmeasured(reason))
+    for done, group in enumerate(groups, start=1):
+        progress("measuring the distance", done, len(groups) + 1)
+        chosen = dataclasses.replace(manifest, recipe=Recipe(dynamic_group=group))
+        nats = nats_per_token(_load(source, partial, chosen, len(tokens)), tokens)
+        chosen = dataclasses.replace(chosen, distance=Distance(nats - exact, nats, exact, len(tokens), ""))
+        if nats - exact <= DISTANCE_BOUND_NATS:
+            break
+    progress("measuring the distance", len(groups) + 1, len(groups) + 1)
+    return chosen
+
+
+def _load(source: TensorSource, partial: Path, manifest: Manifest, tokens: int) -> PagedModel:
+    (partial / MANIFEST_FILE).write_bytes(manifest.to_json())
+    return PagedModel.load(partial, cache_bytes_for(tokens, source))
+
+
+def _write_durably(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    with path.open("wb") as out:
+        write(out)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _write_all(out: BinaryIO, content: bytes) -> None:
+    out.write(content)
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Rename the finished folder to its name; an older one is moved aside for that moment, then removed."""
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    if folder.exists():
+        folder.rename(old)
     partial.rename(folder)
-    return manifest
-
-
-def sha256_of(files: tuple[Path, ...]) -> str:
-    """One digest over the bytes of the files in order, hexadecimal."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while piece := file.read(_READ_BYTES):
-                digest.update(piece)
-    return digest.hexdigest()
+    directory = os.open(folder.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    shutil.rmtree(old, ignore_errors=True)

@@ -40,6 +40,11 @@ class Distance:
     tokens: int
     reason: str
 
+    @classmethod
+    def unmeasured(cls, reason: str) -> "Distance":
+        """No figures, and why."""
+        return cls(None, None, None, 0, reason)
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -50,10 +55,9 @@ class Manifest:
     distance: Distance
     source_sha256: str
 
-    def write(self, path: Path) -> None:
-        """Write as JSON."""
-        values = {"format": FORMAT_VERSION, **dataclasses.asdict(self)}
-        path.write_text(json.dumps(values, indent=1), "utf-8")
+    def to_json(self) -> bytes:
+        """The file's content; `read_manifest` reads it back."""
+        return json.dumps({"format": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=1).encode()
 
 
 def read_manifest(folder: Path) -> Manifest:
