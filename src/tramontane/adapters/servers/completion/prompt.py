@@ -167,7 +167,7 @@ def _fim(ask: Ask, profile: ModelProfile) -> _Words:
             param="suffix",
         )
     chat = Ask(id=ask.id, model=ask.model, messages=_fim_messages(ask))
-    return _Words(profile.chat.encode(chat).tokens, stop=("\n```", *_anchor(ask.suffix)))
+    return _Words(profile.chat.encode(chat).tokens, stop=("\n```", "```", *_anchor(ask.suffix)))
 
 
 def _fim_messages(ask: Ask) -> tuple[Message, ...]:
