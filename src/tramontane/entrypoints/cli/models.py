@@ -1,0 +1,166 @@
+"""`tramontane models`: what there is, what is here, what fits, and moving models in and out. Verbs live behind the shelf."""
+
+import getpass
+from pathlib import Path
+
+import click
+
+from tramontane.entrypoints.cli.ports import Application
+from tramontane.entrypoints.cli.progress import shown_progress
+from tramontane.entrypoints.cli.tables import print_table, size
+from tramontane.records.catalog.nouns import InstalledModel
+
+
+@click.group()
+def models() -> None:
+    """List, fetch, add, name and remove models."""
+
+
+@models.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also the models the catalogue knows and this machine has not.")
+@click.pass_obj
+def list_models(application: Application, everything: bool) -> None:
+    """Show the models on this machine."""
+    with application.shelf() as shelf:
+        here = {model.name: model for model in shelf.installed()}
+        aliases = shelf.aliases()
+        entries = [entry for entry in shelf.known() if everything or entry.name in here]
+        rows = []
+        for entry in entries:
+            model = here.get(entry.name)
+            names = ", ".join(
+                sorted({*entry.aliases, *(alias.name for alias in aliases if alias.target == entry.name)})
+            )
+            rows.append((
+                entry.name, "installed" if model else "-", model.engine if model else "-",
+                size(model.size_bytes if model else entry.size_bytes) if model or entry.size_bytes else "?",
+                entry.licence, ", ".join(entry.capabilities), names or "-",
+            ))  # fmt: skip
+    print_table(("name", "state", "engine", "size", "licence", "can", "aliases"), rows)
+    if not everything:
+        click.echo("`tramontane models list --all` shows what can be pulled.", err=True)
+
+
+@models.command()
+@click.argument("name")
+@click.pass_obj
+def show(application: Application, name: str) -> None:
+    """Show everything known about a model."""
+    with application.shelf() as shelf:
+        entry, model = shelf.find(name)
+        lines = {
+            "name": entry.name, "description": entry.description, "family": entry.family,
+            "licence": shelf.licence_text(entry), "parameters": f"{entry.parameters:,}" if entry.parameters else "unknown",
+            "context": f"{(model.context_tokens if model else entry.context_tokens) or 'unknown'}",
+            "can": ", ".join(entry.capabilities), "notes": entry.notes,
+        }  # fmt: skip
+        if model is not None:
+            lines |= _installation(model)
+    for label, text in lines.items():
+        if text:
+            click.echo(f"{label + ':':<14} {text}")
+
+
+def _installation(model: InstalledModel) -> dict[str, str]:
+    distance = "not measured" if model.distance_nats is None else f"{model.distance_nats:+.4f} nats a token"
+    return {
+        "engine": model.engine, "architecture": model.architecture, "folder": model.folder, "sha256": model.sha256,
+        "size": size(model.size_bytes), "distance": f"{distance} (prepared weights against their source)",
+    }  # fmt: skip
+
+
+@models.command()
+@click.argument("name")
+@click.option("--accept-licence", is_flag=True, help="Record that you accept the model's licence for the organisation.")
+@click.pass_obj
+def pull(application: Application, name: str, accept_licence: bool) -> None:
+    """Fetch a model of the catalogue, check it and prepare it. An interrupted pull goes on where it stopped."""
+    with application.shelf() as shelf:
+        if accept_licence:
+            entry, _ = shelf.find(name)
+            shelf.accept_licence(entry, getpass.getuser())
+        with shown_progress() as report:
+            model = shelf.pull(name, report)
+    _installed(model)
+
+
+@models.command()
+@click.argument("place")
+@click.option("--name", default="", help="What requests will call it; from the file's name otherwise.")
+@click.option("--licence", default=None, help="Id of its licence, for the records.")
+@click.pass_obj
+def add(application: Application, place: str, name: str, licence: str | None) -> None:
+    """Add PLACE: a GGUF file, a folder with safetensors, an exported bundle, hub:OWNER/NAME or an http(s) server's /v1."""
+    with application.shelf() as shelf, shown_progress() as report:
+        model = shelf.add(place, name, licence, report)
+    _installed(model)
+
+
+@models.command()
+@click.argument("name")
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def export(application: Application, name: str, target: Path) -> None:
+    """Write an installed model to the bundle TARGET, for a machine without a network."""
+    with application.shelf() as shelf, shown_progress() as report:
+        shelf.export(name, target, report)
+
+
+@models.command("rm")
+@click.argument("name")
+@click.pass_obj
+def remove(application: Application, name: str) -> None:
+    """Remove a model from this machine."""
+    with application.shelf() as shelf:
+        freed = shelf.remove(name)
+    click.echo(f"removed {name}, {size(freed)} given back", err=True)
+
+
+@models.command()
+@click.argument("alias")
+@click.argument("target", required=False)
+@click.option("--remove", "drop", is_flag=True, help="Forget the alias.")
+@click.pass_obj
+def alias(application: Application, alias: str, target: str | None, drop: bool) -> None:
+    """Let ALIAS (say mistral-small-latest) mean the model TARGET."""
+    if bool(target) == drop:
+        raise click.UsageError("give a TARGET, or --remove")
+    with application.shelf() as shelf:
+        if target:
+            shelf.set_alias(alias, target, getpass.getuser())
+        else:
+            shelf.drop_alias(alias)
+
+
+@models.command()
+@click.argument("name", required=False)
+@click.pass_obj
+def fit(application: Application, name: str | None) -> None:
+    """Say what this machine can hold, and why not, before anything is fetched or loaded."""
+    with application.shelf() as shelf:
+        if name is not None:
+            answer = shelf.fit(name)
+            click.echo("\n".join((f"{name}: {'fits' if answer.fits else 'does not fit'}", *answer.lines)))
+            return
+        answers = [(entry.name, shelf.fit(entry.name)) for entry in shelf.known()]
+    print_table(
+        ("name", "fits", "because"), [(name, "yes" if one.fits else "no", one.lines[0]) for name, one in answers]
+    )
+
+
+@models.command()
+@click.argument("name")
+@click.pass_obj
+def verify(application: Application, name: str) -> None:
+    """Read every file of an installed model again and compare its checksums."""
+    with application.shelf() as shelf:
+        shelf.verify(name)
+    click.echo(f"{name}: every file is what it was on arrival", err=True)
+
+
+def _installed(model: InstalledModel) -> None:
+    click.echo(
+        f"{model.name} is ready: engine {model.engine}, {size(model.size_bytes)}, {model.context_tokens} tokens of context"
+    )
+    if model.distance_nats is not None:
+        click.echo(f"prepared weights are {model.distance_nats:+.4f} nats a token from their source on held text")

@@ -1,0 +1,98 @@
+"""What the commands need from the composition root: the books, the model shelf, an engine without a server, the server.
+
+Nothing here knows how they are built; `app.py` fulfils `Application`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tramontane.engine.ports import ProgressReport
+from tramontane.engine.room import EngineRoom
+from tramontane.foundation.nouns import Caller
+from tramontane.foundation.settings import Settings
+from tramontane.foundation.store.scope import Scope
+from tramontane.records.access.keys import Keys
+from tramontane.records.access.places import Places
+from tramontane.records.catalog.nouns import Alias, InstalledModel, ModelEntry
+from tramontane.records.ledger import Usage, UsageRow
+
+
+@dataclass(frozen=True)
+class Books:
+    """The database, open and up to date, as the commands use it. `scope` is the default workspace."""
+
+    scope: Scope
+    keys: Keys
+    places: Places
+    usage: Usage
+
+
+@dataclass(frozen=True)
+class FitAnswer:
+    """Whether a model fits this machine: yes or no, and every number that decided it, one line each."""
+
+    fits: bool
+    lines: tuple[str, ...]
+
+
+class ModelShelf(Protocol):
+    """Every verb on models, for one workspace. All raise errors of the foundation's tree that name the cure."""
+
+    def known(self) -> Sequence[ModelEntry]: ...
+
+    def installed(self) -> Sequence[InstalledModel]: ...
+
+    def aliases(self) -> Sequence[Alias]: ...
+
+    def find(self, name: str) -> tuple[ModelEntry, InstalledModel | None]: ...
+
+    def licence_text(self, entry: ModelEntry) -> str: ...
+
+    def accept_licence(self, entry: ModelEntry, who: str) -> None: ...
+
+    def fit(self, name: str) -> FitAnswer: ...
+
+    def pull(self, name: str, report: ProgressReport) -> InstalledModel: ...
+
+    def add(self, place: str, name: str, licence: str | None, report: ProgressReport) -> InstalledModel: ...
+
+    def export(self, name: str, target: Path, report: ProgressReport) -> None: ...
+
+    def remove(self, name: str) -> int:
+        """Bytes given back to the disk."""
+        ...
+
+    def set_alias(self, alias: str, target: str, who: str) -> None: ...
+
+    def drop_alias(self, alias: str) -> None: ...
+
+    def verify(self, name: str) -> None: ...
+
+
+class Application(Protocol):
+    """The whole installation, opened piece by piece."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def books(self) -> AbstractContextManager[Books]: ...
+
+    def shelf(self) -> AbstractContextManager[ModelShelf]: ...
+
+    def engine(self, report: ProgressReport) -> AbstractAsyncContextManager[tuple[EngineRoom, Caller]]:
+        """An engine of this process's own, as the operator; no server is needed."""
+        ...
+
+    def serve(self, report: ProgressReport, say: Callable[[str], None]) -> None:
+        """Run the server until it is told to stop. Raises Misconfigured when it cannot start."""
+        ...
+
+    def backup(self, target: Path, report: ProgressReport) -> str: ...
+
+    def restore(self, archive: Path, replace: bool, report: ProgressReport) -> str: ...
+
+
+__all__ = ["Application", "AsyncIterator", "Books", "FitAnswer", "ModelShelf", "UsageRow"]
