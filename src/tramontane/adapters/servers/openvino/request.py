@@ -69,7 +69,8 @@ class TokenLogprobs:
 class ChoiceStep:
     """What one step brought for one choice: tokens in order and, when `reason` is set, its end.
 
-    An end-of-answer token (in `stop_tokens`) is counted but not listed in `tokens`. `reason` is stop, length or error.
+    An end-of-answer token (in `stop_tokens`) is counted but not listed in `tokens` or `logprobs`. `reason` is stop or
+    length; a choice that cannot go on fails its request instead.
     """
 
     request_id: str
@@ -81,7 +82,11 @@ class ChoiceStep:
 
 @dataclass(slots=True)
 class StepReport:
-    """One step of the loop: what each choice got, which requests are over and what they cost, what the step itself did."""
+    """One step of the loop: what each choice got, which requests are over and what they cost, what the step itself did.
+
+    `failed` maps a request to the reason, `failed_spend` to what it had cost by then. `decode_tokens` counts positions,
+    wrong guesses among them.
+    """
 
     choices: list[ChoiceStep]
     finished: dict[str, Spend]
@@ -90,3 +95,4 @@ class StepReport:
     decode_tokens: int
     cache_reads: int
     step_ns: int
+    failed_spend: dict[str, Spend] = field(default_factory=dict)
