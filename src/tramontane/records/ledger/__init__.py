@@ -1,1 +1,7 @@
+"""How much: one receipt for every request, and the sums over them."""
 
+from tramontane.records.ledger.book import ReceiptBook
+from tramontane.records.ledger.nouns import Outcome, Receipt, Usage
+from tramontane.records.ledger.usage import OrganisationWide, usage
+
+__all__ = ["OrganisationWide", "Outcome", "Receipt", "ReceiptBook", "Usage", "usage"]

@@ -1,0 +1,106 @@
+"""The words of how much: one receipt per request, whatever became of it, and sums over receipts. All frozen, no SQL.
+
+Tokens and positions are counts, times nanoseconds; see `Spend` for what each counts.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from tramontane.foundation.nouns import Caller, Spend
+
+Outcome = Literal["finished", "failed", "cancelled", "refused"]
+Dimension = Literal["workspace", "key", "model"]
+INTERRUPTED = "interrupted"
+NOTHING = Spend()
+SPEND_FIELDS = Spend.__struct_fields__
+MAX_TEXT = 256
+MAX_COUNT = 2**63 - 1
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request cost and how it ended. `time_ns` is when it arrived, since the epoch."""
+
+    organisation_id: str
+    workspace_id: str
+    request_id: str
+    time_ns: int
+    principal_id: str
+    key_id: str | None = None
+    model: str = ""
+    kind: str = ""
+    dialect: str = ""
+    outcome: Outcome = "finished"
+    error_code: str | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    computed_tokens: int = 0
+    generated_tokens: int = 0
+    reasoning_tokens: int = 0
+    decode_positions: int = 0
+    cache_reads: int = 0
+    queued_ns: int = 0
+    prefill_ns: int = 0
+    decode_ns: int = 0
+
+    @classmethod
+    def of(
+        cls, caller: Caller, request_id: str, *, time_ns: int, spend: Spend = NOTHING, **rest: str | None
+    ) -> "Receipt":
+        """A receipt for this caller; `rest` gives model, kind, dialect, outcome and error_code."""
+        who = {
+            "organisation_id": caller.organisation_id,
+            "workspace_id": caller.workspace_id,
+            "principal_id": caller.principal_id,
+            "key_id": caller.key_id,
+        }
+        return cls.read({**who, "request_id": request_id, "time_ns": time_ns, "spend": spend, **rest})
+
+    @classmethod
+    def read(cls, values: "Mapping[str, object] | Receipt") -> "Receipt":
+        """From a mapping of these fields, in which `spend` may stand for its own; every value made storable.
+
+        Raises msgspec.ValidationError for a missing field, a wrong type or an outcome that does not exist.
+        """
+        fields = dict(msgspec.structs.asdict(values) if isinstance(values, msgspec.Struct) else values)
+        spend = fields.pop("spend", None)
+        if isinstance(spend, Spend):
+            fields.update(msgspec.structs.asdict(spend))
+        return msgspec.convert({name: _storable(value) for name, value in fields.items()}, cls)
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What makes it the only one of its request."""
+        return (self.organisation_id, self.workspace_id, self.request_id)
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over receipts; the dimensions asked for are set, the others None."""
+
+    workspace: str | None = None
+    key: str | None = None
+    model: str | None = None
+    requests: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    refused: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    computed_tokens: int = 0
+    generated_tokens: int = 0
+    reasoning_tokens: int = 0
+    decode_positions: int = 0
+    cache_reads: int = 0
+    queued_ns: int = 0
+    prefill_ns: int = 0
+    decode_ns: int = 0
+
+
+def _storable(value: object) -> object:
+    """A caller chooses the model's name and more: no zero byte, no half character, no endless text, no huge number."""
+    if isinstance(value, str):
+        return value[:MAX_TEXT].encode("utf-8", "replace").decode().replace("\0", "?")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return min(max(value, 0), MAX_COUNT)
+    return value
