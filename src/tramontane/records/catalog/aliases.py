@@ -28,8 +28,10 @@ def checked_name(name: str, field: str = "name") -> str:
 
 def applicable(aliases: Iterable[Alias], organisation_id: str, workspace_id: str) -> dict[str, str]:
     """The aliases a workspace sees, by name; its own hide its organisation's, and these hide everybody's."""
-    widest_first = sorted(aliases, key=lambda alias: -alias.scope.width)
-    return {alias.name: alias.target for alias in widest_first if alias.scope.covers(organisation_id, workspace_id)}
+    widest_first = sorted(aliases, key=lambda alias: -alias.visibility.width)
+    return {
+        alias.name: alias.target for alias in widest_first if alias.visibility.covers(organisation_id, workspace_id)
+    }
 
 
 def follow(name: str, aliases: dict[str, str], models: frozenset[str]) -> str | None:
@@ -48,8 +50,8 @@ def check_new_alias(alias: Alias, aliases: Iterable[Alias], models: frozenset[st
     checked_name(alias.name, "alias")
     if alias.name in models:
         raise NameTaken(f"{alias.name!r} is the name of a model; an alias cannot hide it", param="alias")
-    others = [known for known in aliases if (known.name, known.scope) != (alias.name, alias.scope)]
-    seen = applicable([*others, alias], alias.scope.organisation_id, alias.scope.workspace_id)
+    others = [known for known in aliases if (known.name, known.visibility) != (alias.name, alias.visibility)]
+    seen = applicable([*others, alias], alias.visibility.organisation_id, alias.visibility.workspace_id)
     if follow(alias.name, seen, models) is None:
         raise InvalidFields.of(
             "target",

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 EVERYONE = "*"
-"""Stands for all organisations, or all workspaces of one, in a scope."""
+"""Stands for all organisations, or all workspaces of one, in a visibility."""
 
 LicenceClass = Literal["open", "research", "commercial_agreement"]
 Capability = Literal["chat", "fim", "function_calling", "reasoning", "vision", "embedding"]
@@ -18,14 +18,14 @@ InstallState = Literal["ready", "broken"]
 TokenizerKind = Literal["gguf", "huggingface", "mistral_common"]
 
 
-class Scope(msgspec.Struct, frozen=True, order=True):
+class Visibility(msgspec.Struct, frozen=True, order=True):
     """Who sees something: one workspace, a whole organisation, or everybody on the installation."""
 
     organisation_id: str = EVERYONE
     workspace_id: str = EVERYONE
 
     def covers(self, organisation_id: str, workspace_id: str) -> bool:
-        """Whether a caller of that workspace sees what has this scope."""
+        """Whether a caller of that workspace sees what has this visibility."""
         return self.organisation_id in (EVERYONE, organisation_id) and self.workspace_id in (EVERYONE, workspace_id)
 
     @property
@@ -177,7 +177,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     entry: ModelEntry
-    scope: Scope
+    visibility: Visibility
     engine: EngineKind
     state: InstallState
     folder: str
@@ -202,11 +202,11 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alias(msgspec.Struct, frozen=True, kw_only=True):
-    """Another name for a model, within a scope."""
+    """Another name for a model, within a visibility."""
 
     name: str
     target: str
-    scope: Scope
+    visibility: Visibility
     set_by: str = ""
     set_ns: int = 0
 

@@ -10,70 +10,64 @@ from collections.abc import Mapping
 import msgspec
 
 from tramontane.foundation.errors import InvalidFields
+from tramontane.foundation.store.scope import Scope
 from tramontane.records.catalog.aliases import applicable, follow
 from tramontane.records.catalog.errors import CatalogueBroken, ModelNotFound
 from tramontane.records.catalog.licences import require_accepted
-from tramontane.records.catalog.nouns import Acceptance, Alias, InstalledModel, Licence, ModelEntry, Scope
+from tramontane.records.catalog.nouns import Acceptance, Alias, InstalledModel, Licence, ModelEntry, Visibility
 
 _NEAR_NAMES = 5
 _COMPARED_CHARACTERS = 128
 
 
-class Viewer(msgspec.Struct, frozen=True):
-    """For whom a question is asked."""
-
-    organisation_id: str
-    workspace_id: str
-
-
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """The catalogue at one moment. `entry_scopes` holds the entries that are not everybody's."""
+    """The catalogue at one moment. `entry_visibilities` holds the entries that are not everybody's."""
 
     entries: Mapping[str, ModelEntry]
     licences: Mapping[str, Licence]
     installed: Mapping[str, InstalledModel] = {}
     aliases: tuple[Alias, ...] = ()
     acceptances: tuple[Acceptance, ...] = ()
-    entry_scopes: Mapping[str, Scope] = {}
+    entry_visibilities: Mapping[str, Visibility] = {}
 
 
-def visible_entries(view: View, viewer: Viewer) -> dict[str, ModelEntry]:
+def visible_entries(view: View, scope: Scope) -> dict[str, ModelEntry]:
     """The models a workspace could fetch or use, by name."""
-    everybody = Scope()
+    everybody = Visibility()
     return {
         name: entry
         for name, entry in view.entries.items()
-        if view.entry_scopes.get(name, everybody).covers(viewer.organisation_id, viewer.workspace_id)
+        if view.entry_visibilities.get(name, everybody).covers(scope.organisation_id, scope.workspace_id)
     }
 
 
-def visible_installed(view: View, viewer: Viewer) -> dict[str, InstalledModel]:
+def visible_installed(view: View, scope: Scope) -> dict[str, InstalledModel]:
     """The models a workspace can use now, by name."""
     return {
         name: model
         for name, model in view.installed.items()
-        if model.state == "ready" and model.scope.covers(viewer.organisation_id, viewer.workspace_id)
+        if model.state == "ready" and model.visibility.covers(scope.organisation_id, scope.workspace_id)
     }
 
 
-def entry(view: View, viewer: Viewer, name: str) -> ModelEntry:
+def entry(view: View, scope: Scope, name: str) -> ModelEntry:
     """The entry of that name or alias. Raises ModelNotFound listing the near names."""
-    known = visible_entries(view, viewer)
-    return known[_target(view, viewer, name, frozenset(known), "known to the catalogue")]
+    known = visible_entries(view, scope)
+    return known[_target(view, scope, name, frozenset(known), "known to the catalogue")]
 
 
-def installed(view: View, viewer: Viewer, name: str) -> InstalledModel:
+def installed(view: View, scope: Scope, name: str) -> InstalledModel:
     """The installed model of that name or alias, its licence accepted. Raises ModelNotFound or LicenceNotAccepted."""
-    usable = visible_installed(view, viewer)
-    model = usable[_target(view, viewer, name, frozenset(usable), "installed here")]
-    require_accepted(model.entry, licence_of(view, model.entry), view.acceptances, viewer.organisation_id)
+    usable = visible_installed(view, scope)
+    model = usable[_target(view, scope, name, frozenset(usable), "installed here")]
+    require_accepted(model.entry, licence_of(view, model.entry), view.acceptances, scope.organisation_id)
     return model
 
 
-def aliases_of(view: View, viewer: Viewer, name: str) -> tuple[str, ...]:
+def aliases_of(view: View, scope: Scope, name: str) -> tuple[str, ...]:
     """The other names under which a workspace reaches a model, in order."""
-    models = frozenset(visible_installed(view, viewer))
-    known = _aliases(view, viewer)
+    models = frozenset(visible_installed(view, scope))
+    known = _aliases(view, scope)
     return tuple(sorted(alias for alias in known if alias not in models and follow(alias, known, models) == name))
 
 
@@ -85,30 +79,35 @@ def licence_of(view: View, entry: ModelEntry) -> Licence:
         raise CatalogueBroken(f"model {entry.name}: licence {entry.licence!r} is not described") from None
 
 
-def _aliases(view: View, viewer: Viewer) -> dict[str, str]:
+def _aliases(view: View, scope: Scope) -> dict[str, str]:
     """Aliases that entries bring along are weaker than those somebody has set."""
-    brought = {alias: name for name, model in visible_installed(view, viewer).items() for alias in model.entry.aliases}
+    brought = {alias: name for name, model in visible_installed(view, scope).items() for alias in model.entry.aliases}
     brought |= {
         alias: name
-        for name, known in visible_entries(view, viewer).items()
+        for name, known in visible_entries(view, scope).items()
         for alias in known.aliases
         if alias not in brought
     }
-    return brought | applicable(view.aliases, viewer.organisation_id, viewer.workspace_id)
+    return brought | applicable(view.aliases, scope.organisation_id, scope.workspace_id)
 
 
-def _target(view: View, viewer: Viewer, name: str, models: frozenset[str], where: str) -> str:
+def _target(view: View, scope: Scope, name: str, models: frozenset[str], where: str) -> str:
     if not name:
         raise InvalidFields.of("model", "name a model, for example one of GET /v1/models", "missing")
-    aliases = _aliases(view, viewer)
+    aliases = _aliases(view, scope)
     found = follow(name, aliases, models)
     if found is not None:
         return found
     names = sorted(models | {alias for alias in aliases if follow(alias, aliases, models)})
     near = near_names(name, names)
-    fetchable = "" if name not in visible_entries(view, viewer) else f"; `tramontane models pull {name}` fetches it"
-    hint = f"; did you mean {', '.join(near)}?" if near else f"; there is: {', '.join(names[:_NEAR_NAMES]) or 'none'}"
-    raise ModelNotFound(f"no model {name[:_COMPARED_CHARACTERS]!r} is {where}{fetchable or hint}", near)
+    known = follow(name, aliases, frozenset(visible_entries(view, scope)))
+    if known is not None:
+        hint = f"; `tramontane models pull {known}` fetches it"
+    elif near:
+        hint = f"; did you mean {', '.join(near)}?"
+    else:
+        hint = f"; there is: {', '.join(names[:_NEAR_NAMES]) or 'none'}"
+    raise ModelNotFound(f"no model {name[:_COMPARED_CHARACTERS]!r} is {where}{hint}", near)
 
 
 def near_names(name: str, names: list[str]) -> tuple[str, ...]:
