@@ -38,7 +38,7 @@ Progress = Callable[[str, int, int], None]
 Tokenize = Callable[[str], Sequence[int]]
 
 DISTANCE_BOUND_NATS = 0.02
-DYNAMIC_GROUPS = (192, 128, 64, 32)  # fastest to most exact
+DYNAMIC_GROUPS = (64, 32)  # fastest to most exact; 192 is no faster than 64 and doubles the distance
 DEFAULT_GROUP = 32
 _PIECE_ELEMENTS = 4_000_000
 _READ_BYTES = 1 << 22
