@@ -1,0 +1,73 @@
+"""Builds the HTTP application from a `Doors`: routes, error shapes for unknown paths, the front door around it all."""
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+import tramontane
+from tramontane.entrypoints.api import chat, completions, embeddings, fim, health, metrics, models, openapi
+from tramontane.entrypoints.api.errors import error_response, shape_of
+from tramontane.entrypoints.api.front import FrontDoor
+from tramontane.entrypoints.api.generate import Generator
+from tramontane.entrypoints.api.policy import check_policies, door_route
+from tramontane.entrypoints.api.ports import Doors
+from tramontane.foundation.errors import BadRequest, NotFound, TramontaneError
+
+EXPOSED_HEADERS = ("x-request-id", "mistral-correlation-id", "retry-after", "x-tramontane-ignored")
+
+
+def build_app(doors: Doors) -> ASGIApp:
+    """The whole application. Raises Misconfigured when a route declares no policy."""
+    measured = metrics.Metrics(doors.engine.status)
+    app = build_routes(doors, measured)
+    check_policies(app.routes)
+    inner: ASGIApp = app
+    if doors.settings.cors_origins:
+        inner = CORSMiddleware(
+            app,
+            allow_origins=doors.settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "x-api-key", "content-type", "x-request-timeout-ms"],
+            expose_headers=EXPOSED_HEADERS,
+        )
+    return FrontDoor(inner, doors, measured)
+
+
+def build_routes(doors: Doors, measured: metrics.Metrics) -> FastAPI:
+    """The routed application without its front door."""
+    app = FastAPI(
+        title="Tramontane",
+        summary="Open-weight models through the Mistral and OpenAI APIs",
+        version=tramontane.__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_exception_handler(HTTPException, _unknown)
+    routes = app.router
+    routes.route_class = door_route(doors)
+    generator = Generator(doors, measured)
+    chat.add_routes(routes, generator)
+    fim.add_routes(routes, generator)
+    completions.add_routes(routes, generator)
+    embeddings.add_routes(routes, doors, measured, generator)
+    models.add_routes(routes, doors)
+    health.add_routes(routes, doors)
+    metrics.add_routes(routes, measured)
+    if doors.settings.docs:
+        openapi.add_routes(routes, app)
+    return app
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    """Paths and methods nobody answers, in the dialect of the path."""
+    path = request.url.path
+    status = getattr(error, "status_code", 404)
+    problem: TramontaneError = NotFound(f"there is nothing at {path[:200]}; the API is described at /docs")
+    if status == 405:
+        problem = BadRequest(f"{request.method} is not answered at {path[:200]}; see /docs", code="method_not_allowed")
+    response = error_response(problem, shape_of(path))
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response

@@ -1,0 +1,118 @@
+"""The outermost layer, plain ASGI: names every request, checks what costs nothing, counts, and closes while draining.
+
+Runs before routing and before any parser. Which route answers, and to whom, is not known here.
+"""
+
+import ipaddress
+import logging
+import secrets
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tramontane.entrypoints.api.errors import error_response, internal_error, shape_of
+from tramontane.entrypoints.api.limits import check_headers, counted, declared_length, swallow, too_large
+from tramontane.entrypoints.api.metrics import Metrics
+from tramontane.entrypoints.api.ports import Doors
+from tramontane.foundation.errors import BadRequest, Forbidden, Overloaded, TramontaneError
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+OPEN_WHILE_DRAINING = frozenset({"/healthz", "/readyz", "/metrics"})
+log = logging.getLogger(__name__)
+
+
+def allowed_hosts(doors: Doors) -> frozenset[str] | None:
+    """Names this server answers to; None is any. On loopback only local names, against rebinding of DNS names."""
+    if doors.settings.allowed_hosts:
+        return frozenset(name.lower() for name in doors.settings.allowed_hosts) | LOCAL_NAMES
+    try:
+        local = ipaddress.ip_address(doors.bound_host).is_loopback
+    except ValueError:
+        local = doors.bound_host == "localhost"
+    return LOCAL_NAMES if local else None
+
+
+def host_name(value: str) -> str:
+    """The name in a Host header or an origin, without port and scheme."""
+    value = value.partition("://")[2] or value
+    if value.startswith("["):
+        return value.partition("]")[0].lower() + "]"
+    return value.partition(":")[0].lower()
+
+
+class FrontDoor:
+    """Wraps the application; see the module. `metrics` counts every answer by route and status."""
+
+    def __init__(self, app: ASGIApp, doors: Doors, metrics: Metrics) -> None:
+        self._app = app
+        self._doors = doors
+        self._metrics = metrics
+        self._hosts = allowed_hosts(doors)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = secrets.token_hex(16)
+        scope.setdefault("state", {})["request_id"] = request_id
+        named = [(b"x-request-id", request_id.encode()), (b"mistral-correlation-id", request_id.encode())]
+        begun_ns = self._doors.clock.monotonic_ns()
+        status = 0
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *named]
+            await send(message)
+
+        self._doors.drain.enter()
+        try:
+            await self._guarded(scope, receive, send_named)
+        except Exception:
+            log.exception("request %s broke outside its route", request_id)
+            if status:
+                raise
+            await error_response(internal_error(), shape_of(scope["path"]))(scope, receive, send_named)
+        finally:
+            self._doors.drain.leave()
+            self._metrics.answered(scope, status, self._doors.clock.monotonic_ns() - begun_ns)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = self._doors.settings.max_body_bytes
+        try:
+            await self._check(scope, receive)
+        except TramontaneError as error:
+            await error_response(error, shape_of(scope["path"]))(scope, receive, send)
+            return
+        await self._app(scope, counted(receive, limit), send)
+
+    async def _check(self, scope: Scope, receive: Receive) -> None:
+        headers = scope["headers"]
+        settings = self._doors.settings
+        check_headers(headers, settings.max_header_bytes)
+        self._check_host(headers)
+        if declared_length(headers) > settings.max_body_bytes:
+            await swallow(receive, settings.max_body_bytes * 8)
+            raise too_large(settings.max_body_bytes)
+        if self._doors.drain.closing and scope["path"] not in OPEN_WHILE_DRAINING:
+            message = "the server is shutting down; send the request again in a moment"
+            raise Overloaded(message, retry_after_s=5, code="draining")
+
+    def _check_host(self, headers: list[tuple[bytes, bytes]]) -> None:
+        host = origin = None
+        for name, value in headers:
+            if name == b"host":
+                host = host_name(value.decode("latin-1"))
+            elif name == b"origin":
+                origin = value.decode("latin-1")
+        if not host:
+            raise BadRequest("the header host is missing; send the server's name")
+        if self._hosts is not None and host not in self._hosts:
+            raise Forbidden(f"this server does not answer to that name; add it to http.allowed_hosts: {host[:100]}")
+        if origin and origin not in self._doors.settings.cors_origins and host_name(origin) != host:
+            raise Forbidden("pages of that origin may not call this server; add it to http.cors_origins")

@@ -1,0 +1,145 @@
+"""The doors' measurements in Prometheus form. Observed per request and per step of a stream, never per token.
+
+Latencies of streams go into plain bucket counts that a collector reads, so that a step costs a bisection.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+
+from fastapi import APIRouter, Request
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+from starlette.types import Scope
+
+from tramontane.engine.nouns import EngineStatus
+from tramontane.entrypoints.api.policy import public
+from tramontane.foundation.clock import Clock
+from tramontane.foundation.nouns import Spend
+
+NS = 1_000_000_000
+TTFT_BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+ITL_BOUNDS_S = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 5.0)
+REQUEST_BOUNDS_S = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Buckets(Collector):
+    """A histogram that costs one bisection per observation. Single-threaded use."""
+
+    def __init__(self, name: str, text: str, bounds_s: Sequence[float]) -> None:
+        self._name = name
+        self._text = text
+        self._bounds_ns = [int(bound * NS) for bound in bounds_s]
+        self._counts = [0] * (len(bounds_s) + 1)
+        self._sum_ns = 0
+
+    def observe_ns(self, duration_ns: int) -> None:
+        self._counts[bisect_left(self._bounds_ns, duration_ns)] += 1
+        self._sum_ns += duration_ns
+
+    def collect(self) -> Iterable[Metric]:
+        running = 0
+        rows = []
+        for bound, count in zip([*self._bounds_ns, None], self._counts, strict=True):
+            running += count
+            rows.append(("+Inf" if bound is None else str(bound / NS), running))
+        family = HistogramMetricFamily(self._name, self._text)
+        family.add_metric([], rows, sum_value=self._sum_ns / NS)
+        yield family
+
+
+class _EngineGauges(Collector):
+    """Reads how the engine stands at the moment of the scrape."""
+
+    def __init__(self, status: Callable[[], EngineStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        status = self._status()
+        replicas, lines = status.replicas, status.lines
+        loads = {name: one.load for name, one in replicas.items() if one.load is not None}
+        capacities = {name: one.capacity for name, one in replicas.items() if one.capacity is not None}
+        up = {name: int(one.state == "ready") for name, one in replicas.items()}
+        yield _gauge("engine_up", "1 when the model answers", up)
+        yield _gauge("engine_deaths", "Deaths of the model's process", {n: one.deaths for n, one in replicas.items()})
+        yield _gauge("requests_waiting", "Requests in line", {n: line.waiting for n, line in lines.items()})
+        yield _gauge("requests_running", "Requests dispatched", {n: line.running for n, line in lines.items()})
+        yield _gauge("requests_paused", "Requests paused", {n: line.paused for n, line in lines.items()})
+        yield _gauge("queue_limit", "How long the line may get", {n: line.length_limit for n, line in lines.items()})
+        yield _gauge("cache_used_tokens", "Tokens cached", {n: load.cache_used_tokens for n, load in loads.items()})
+        yield _gauge("cache_tokens", "Tokens the cache holds", {n: one.cache_tokens for n, one in capacities.items()})
+        yield _gauge("engine_resident_bytes", "Memory of it", {n: load.resident_bytes for n, load in loads.items()})
+
+
+def _gauge(name: str, text: str, values: dict[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"tramontane_{name}", text, labels=["model"])
+    for model, value in values.items():
+        family.add_metric([model], value)
+    return family
+
+
+class Metrics:
+    """One application's measurements; a registry of its own, so that two applications in a process do not meet."""
+
+    def __init__(self, status: Callable[[], EngineStatus]) -> None:
+        self.registry = CollectorRegistry()
+        self.first_token = Buckets("tramontane_ttft_seconds", "From arrival to the first token", TTFT_BOUNDS_S)
+        self.between_steps = Buckets("tramontane_itl_seconds", "Between two steps of a stream", ITL_BOUNDS_S)
+        self.streams = Gauge("tramontane_streams_open", "Streams being written", registry=self.registry)
+        self._requests = Counter(
+            "tramontane_requests", "Requests answered", ["route", "method", "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "tramontane_request_seconds", "From arrival to the last byte", ["route"], buckets=REQUEST_BOUNDS_S,
+            registry=self.registry,
+        )  # fmt: skip
+        self._tokens = Counter("tramontane_tokens", "Tokens by kind", ["model", "kind"], registry=self.registry)
+        for collector in (self.first_token, self.between_steps, _EngineGauges(status)):
+            self.registry.register(collector)
+
+    def answered(self, scope: Scope, status: int, duration_ns: int) -> None:
+        """One request is over; status 0 when the client left before an answer."""
+        route = scope.get("route")
+        path = getattr(route, "path", "other")
+        self._requests.labels(path, scope["method"] if route else "other", str(status)).inc()
+        self._seconds.labels(path).observe(duration_ns / NS)
+
+    def spent(self, model: str, spend: Spend) -> None:
+        """Tokens of one finished request. `model` is a name the engine has accepted, so labels stay few."""
+        self._tokens.labels(model, "prompt").inc(spend.prompt_tokens)
+        self._tokens.labels(model, "cached").inc(spend.cached_tokens)
+        self._tokens.labels(model, "generated").inc(spend.generated_tokens)
+
+
+class StreamMeter:
+    """Times one stream: the first step from `begun_ns`, the others from the step before."""
+
+    def __init__(self, metrics: Metrics, clock: Clock, begun_ns: int) -> None:
+        self._metrics = metrics
+        self._now_ns = clock.monotonic_ns
+        self._last_ns = begun_ns
+        self._observe = metrics.first_token.observe_ns
+
+    def opened(self) -> None:
+        self._metrics.streams.inc()
+
+    def step(self) -> None:
+        """One write of the stream."""
+        now_ns = self._now_ns()
+        self._observe(now_ns - self._last_ns)
+        self._last_ns = now_ns
+        self._observe = self._metrics.between_steps.observe_ns
+
+    def closed(self, model: str, spend: Spend | None) -> None:
+        self._metrics.streams.dec()
+        if spend is not None:
+            self._metrics.spent(model, spend)
+
+
+def add_routes(routes: APIRouter, metrics: Metrics) -> None:
+    @routes.get("/metrics", tags=["operations"], response_class=Response, summary="Measurements for Prometheus")
+    @public
+    async def read_metrics(request: Request) -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
