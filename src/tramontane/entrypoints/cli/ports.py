@@ -3,7 +3,7 @@
 Nothing here knows how they are built; `app.py` fulfils `Application`.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ from tramontane.engine.ports import ProgressReport
 from tramontane.engine.room import EngineRoom
 from tramontane.foundation.nouns import Caller
 from tramontane.foundation.settings import Settings
+from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.access.keys import Keys
 from tramontane.records.access.places import Places
 from tramontane.records.catalog.nouns import Alias, InstalledModel, ModelEntry
-from tramontane.records.ledger import Usage, UsageRow
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Books:
     """The database, open and up to date, as the commands use it. `scope` is the default workspace."""
 
     scope: Scope
+    database: Database
     keys: Keys
     places: Places
-    usage: Usage
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,3 @@ class Application(Protocol):
     def backup(self, target: Path, report: ProgressReport) -> str: ...
 
     def restore(self, archive: Path, replace: bool, report: ProgressReport) -> str: ...
-
-
-__all__ = ["Application", "AsyncIterator", "Books", "FitAnswer", "ModelShelf", "UsageRow"]
