@@ -27,7 +27,8 @@ _FAILED_STEPS_ALLOWED = 2
 
 
 class HasVocabulary(Protocol):
-    vocab_size: int
+    @property
+    def vocab_size(self) -> int: ...
 
 
 class SteppedModel(Protocol):
