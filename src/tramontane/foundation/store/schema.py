@@ -44,12 +44,22 @@ def migrate(database: Database, report: Report, *, target: str = "head") -> int:
 def current_revision(database: Database) -> str | None:
     """The last step this database has taken; None for an empty one."""
     with database.read() as connection:
-        return _revision(connection)
+        return revision_of(connection)
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The last step taken, inside an open transaction."""
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def head_revision() -> str:
     """The last step this release knows."""
     return str(ScriptDirectory(str(FOLDER)).get_current_head())
+
+
+def knows(revision: str) -> bool:
+    """Whether this release has that step."""
+    return revision in {step.revision for step in ScriptDirectory(str(FOLDER)).walk_revisions()}
 
 
 def _pending(database: Database, script: ScriptDirectory, target: str) -> list[str]:
@@ -70,7 +80,7 @@ def _step(database: Database, script: ScriptDirectory, revision: str) -> bool:
     with database.write() as connection:
         if database.kind == "postgresql":
             postgresql.lock_schema(connection)
-        current = _revision(connection)
+        current = revision_of(connection)
         if current is not None and revision in {step.revision for step in script.iterate_revisions(current, "base")}:
             return False
         config = Config()
@@ -78,10 +88,6 @@ def _step(database: Database, script: ScriptDirectory, revision: str) -> bool:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         return True
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _keep_copy(database: Database, first: str) -> None:
