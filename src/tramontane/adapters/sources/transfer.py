@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -147,10 +147,10 @@ def files_below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def describe(folder: Path, transfer: Transfer, stage: str = "checking") -> tuple[FileSpec, ...]:
-    """Names, sizes and checksums of all files below a folder."""
-    paths = list(files_below(folder))
-    counter = Counter(transfer, stage, sum(path.stat().st_size for path in paths))
+def describe(folder: Path, transfer: Transfer, names: Iterable[str] | None = None) -> tuple[FileSpec, ...]:
+    """Names, sizes and checksums of the named files of a folder, or of all below it."""
+    paths = list(files_below(folder)) if names is None else [folder / name for name in names]
+    counter = Counter(transfer, "checking", sum(path.stat().st_size for path in paths))
     return tuple(
         FileSpec(
             path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_of(path, counter)

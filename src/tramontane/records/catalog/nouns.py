@@ -170,10 +170,10 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
     """One model on this machine, whole and checked.
 
-    `folder` is absolute; `weights` is what an engine opens (a GGUF file or a folder with config.json), absolute;
-    `prepared` the embedded engine's folder or "". `files` and `prepared_files` carry the checksums that are verified at
-    load. `distance_nats` is how far the prepared weights are from their source, None when not measured. A model of an
-    upstream server has neither folder nor files.
+    `folder` is absolute and ours to remove; `files_folder` is what `files` are relative to; `weights` is what an engine
+    opens (a GGUF file or a folder with config.json), absolute; `prepared` the embedded engine's folder or "". `files`
+    and `prepared_files` carry the checksums that are verified at load. `distance_nats` is how far the prepared weights
+    are from their source, None when not measured. A model of an upstream server has neither folder nor files.
     """
 
     entry: ModelEntry
@@ -181,6 +181,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
     engine: EngineKind
     state: InstallState
     folder: str
+    files_folder: str
     weights: str
     architecture: str
     files: tuple[FileSpec, ...]

@@ -1,0 +1,95 @@
+"""Where models lie below the data folder: one folder each, beside it those still arriving.
+
+`models/NAME/` holds `files/`, `prepared/` and `manifest.json`; `models/.part/NAME/` the same while it arrives. Knows
+paths and the lock that lets one pull of a model run at a time.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from tramontane.adapters.sources.errors import FileRefused
+from tramontane.foundation.errors import Conflict
+from tramontane.records.catalog.aliases import checked_name
+from tramontane.records.catalog.nouns import InstalledModel
+
+MANIFEST = "manifest.json"
+FILES = "files"
+PREPARED = "prepared"
+GATHERED = ".gathered.json"
+COMMIT = ".commit"
+
+
+@dataclass(frozen=True)
+class ModelFolders:
+    """The layout below one data folder."""
+
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        """All models."""
+        return self.home / "models"
+
+    @property
+    def wheels(self) -> Path:
+        """Wheels fetched and not yet unpacked."""
+        return self.home / "cache" / "wheels"
+
+    def final(self, name: str) -> Path:
+        """Where a model lies once it is whole."""
+        return self.root / checked_name(name)
+
+    def part(self, name: str) -> Path:
+        """Where a model gathers."""
+        return self.root / ".part" / checked_name(name)
+
+    @contextmanager
+    def pulling(self, name: str) -> Iterator[Path]:
+        """Hold a model's arrival folder; it stays if the block fails. Raises Conflict when another pull holds it."""
+        part = self.part(name)
+        (part / FILES).mkdir(parents=True, exist_ok=True)
+        with (part.parent / f".{name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise Conflict(f"{name} is being pulled already; wait for it or stop it", param="name") from None
+            (part / FILES).mkdir(parents=True, exist_ok=True)
+            yield part
+
+    def remove(self, model: InstalledModel) -> None:
+        """Delete a model's own folder; files it only refers to stay. Out of sight at once, then deleted."""
+        folder = Path(model.folder) if model.folder else None
+        if folder is None or folder.parent != self.root or not folder.exists():
+            return
+        doomed = self.root / f".removed-{folder.name}"
+        shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def forget_progress(part: Path) -> None:
+    """Drop the notes of a pull that is complete."""
+    for name in (GATHERED, COMMIT):
+        (part / name).unlink(missing_ok=True)
+
+
+def write_manifest(folder: Path, model: InstalledModel) -> None:
+    """Keep a model's description beside its files."""
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(model)))
+
+
+def read_installed(folder: Path) -> InstalledModel | None:
+    """The description beside a model's files; None when there is no such folder. Raises FileRefused."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=InstalledModel)
+    except msgspec.DecodeError as error:
+        raise FileRefused(f"{path}: not sound ({error}); remove the model and pull it again") from None
