@@ -53,10 +53,10 @@ class LimitedProcess:
             try:
                 return self._call(msgspec.msgpack.encode(request))
             except (OSError, EOFError) as error:
-                self._kill()
+                self._replace()
                 raise LimitReached("it ended the process, most likely by asking for too much memory") from error
             except TimeoutError as error:
-                self._kill()
+                self._replace()
                 raise LimitReached(f"it took longer than {self._time_limit_s:g} s") from error
 
     def close(self) -> None:
@@ -87,6 +87,11 @@ class LimitedProcess:
         assert child.stdin is not None
         with contextlib.suppress(OSError):
             _write_all(child.stdin.fileno(), _LENGTH.pack(len(self._setup)) + self._setup)
+
+    def _replace(self) -> None:
+        """Have the next child start while nobody waits for it yet."""
+        self._kill()
+        self._spawn()
 
     def _kill(self) -> None:
         child, self._child = self._child, None

@@ -57,6 +57,7 @@ class _MarkedParser:
         self._body: list[str] = []
         self._blank = ""
         self._may_drop_blank = True
+        self._called = False
         self._finder = MarkFinder((begin,))
 
     def push(self, text: str) -> list[str | Call]:
@@ -79,7 +80,7 @@ class _MarkedParser:
         else:
             self._body.append(rest)
             self._add_calls(pieces, "")
-        if self._blank and not self._may_drop_blank:
+        if self._blank and not self._called:
             pieces.append(self._blank)
         return pieces
 
@@ -95,6 +96,7 @@ class _MarkedParser:
         calls = self._read(body)
         if calls:
             pieces += calls
+            self._called = True
             self._blank, self._may_drop_blank = "", True
         else:
             self._add_text(pieces, self._begin + body + end)
