@@ -59,7 +59,9 @@ class Architecture:
     def from_json(cls, values: Mapping[str, Any]) -> "Architecture":
         """The architecture kept in `engine.json`. Raises ModelFileError when a field is missing or unknown."""
         try:
-            known = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+            known: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+            }
             return cls(**known)
         except TypeError as error:
             raise ModelFileError(f"engine.json: architecture: {error}; prepare the model again") from error

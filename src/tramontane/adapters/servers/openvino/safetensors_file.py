@@ -9,21 +9,21 @@ import mmap
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from tramontane.adapters.servers.openvino.errors import ModelFileError
 
 HEADER_LIMIT_BYTES = 100_000_000
-_ELEMENT_TYPES = {
+_ELEMENT_TYPES: dict[str, np.dtype] = {
     "F32": np.dtype(np.float32),
     "F16": np.dtype(np.float16),
     "BF16": np.dtype(np.uint16),
     "I8": np.dtype(np.int8),
     "I64": np.dtype(np.int64),
 }
-_NAMES_BY_TYPE = {np.dtype(np.float32): "F32", np.dtype(np.int8): "I8"}
+_NAMES_BY_TYPE: dict[np.dtype, str] = {np.dtype(np.float32): "F32", np.dtype(np.int8): "I8"}
 
 
 class SafetensorsFile:
@@ -62,7 +62,7 @@ class SafetensorsFile:
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
-    def _entry(self, name: str) -> dict[str, list[int]]:
+    def _entry(self, name: str) -> dict[str, Any]:
         try:
             return self._header[name]
         except KeyError:
@@ -130,7 +130,7 @@ class SafetensorsWriter:
 
     def write(self, piece: np.ndarray) -> None:
         """Append the next elements in header order."""
-        self._out.write(memoryview(np.ascontiguousarray(piece)).cast("B"))
+        self._out.write(np.ascontiguousarray(piece).data.cast("B"))
         self._remaining -= piece.nbytes
 
     def finish(self) -> None:

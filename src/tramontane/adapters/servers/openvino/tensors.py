@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from gguf import GGUFReader, dequantize
+from gguf import GGUFReader, ReaderTensor, dequantize
 
 from tramontane.adapters.servers.openvino.architecture import Architecture, from_config, from_gguf
 from tramontane.adapters.servers.openvino.errors import ModelFileError
@@ -168,7 +168,7 @@ class GgufSource:
         except (OSError, ValueError, KeyError, IndexError) as error:
             raise ModelFileError(f"{path}: not a readable GGUF file ({error}); fetch the file again") from error
         self.architecture = from_gguf(reader)
-        self.files = (path,)
+        self.files: tuple[Path, ...] = (path,)
         self._path = path
         self._tensors = {tensor.name: tensor for tensor in reader.tensors}
 
@@ -192,7 +192,7 @@ class GgufSource:
         pairs = np.arange(rows).reshape(rows // head_dim, head_dim // 2, 2)
         return pairs.swapaxes(1, 2).reshape(-1)
 
-    def _tensor(self, name: str):  # type: ignore[no-untyped-def]
+    def _tensor(self, name: str) -> ReaderTensor:
         try:
             return self._tensors[name]
         except KeyError:
