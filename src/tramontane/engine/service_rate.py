@@ -34,13 +34,17 @@ class ServiceRate:
     def saturated(self, yes: bool, now_ns: int) -> None:
         """Somebody waits from now on, or nobody any more. Called on each change and once a second."""
         if self._since_ns is not None and now_ns > self._since_ns:
-            self._slices.append((now_ns, self._work, now_ns - self._since_ns))
+            work, span_ns = self._work, now_ns - self._since_ns
+            if self._slices and self._slices[-1][0] // SLICE_NS == now_ns // SLICE_NS:
+                _, more_work, more_ns = self._slices.pop()
+                work, span_ns = work + more_work, span_ns + more_ns
+            self._slices.append((now_ns, work, span_ns))
         self._work = 0
         self._since_ns = now_ns if yes else None
         while self._slices and self._slices[0][0] < now_ns - WINDOW_NS:
             self._slices.popleft()
 
-    def ended(self, prompt_tokens: int, generated_tokens: int, work: int) -> None:
+    def ended(self, generated_tokens: int, work: int) -> None:
         """One request is over: moves the running means of what a request takes."""
         first = self.work_per_request == 0.0
         part = 1.0 if first else 1 / 16
@@ -93,7 +97,7 @@ def length_limit(
 
 
 def predicted_wait_s(own_work: int, weight: int, others: Iterable[tuple[int, int]], work_per_s: float | None) -> float:
-    """Seconds until `own_work` (the caller's line and this request) is served beside others' (work, weight) lines.
+    """Seconds until `own_work`, what the caller itself has waiting, is served beside others' (work, weight) lines.
 
     While it is served, every other workspace gets at most its weighted part, however long its line is.
     """
