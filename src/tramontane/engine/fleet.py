@@ -81,6 +81,13 @@ class Fleet:
             return None
         return replica.server
 
+    def ready_now(self, model: str) -> ModelServer | None:
+        """The live server that takes new work, None when one has to be waited for."""
+        replica = self._replicas.get(model)
+        if replica is None or replica.state is not ReplicaState.READY or self._closing:
+            return None
+        return replica.server if replica.server is not None and replica.server.alive else None
+
     async def ready(self, model: str, idle_unload_s: int | None = None) -> ModelServer:
         """A server for new work, loaded if need be. Raises ModelUnavailable, Overloaded when closing, or why it cannot."""
         while True:

@@ -99,8 +99,10 @@ class Line:
     def leave(self, ticket: Ticket) -> None:
         """The ticket's request is over, or does not want to wait any more."""
         if ticket.state is not TicketState.GONE:
+            wanted = self.queue.anyone_wants
             self.queue.leave(ticket, self._clock.monotonic_ns())
-            self.pump()
+            if wanted:
+                self.pump()
 
     def served(self, ticket: Ticket, tokens: int) -> None:
         """On the token path: `tokens` more of this request were generated."""
@@ -162,7 +164,7 @@ class Line:
         return LineStatus(
             waiting=queue.waiting,
             running=sum(len(share.running) for share in queue.shares.values()),
-            paused=sum(len(share.paused) for share in queue.shares.values()),
+            paused=queue.paused,
             waiting_by_workspace={name: share.waiting for name, share in queue.shares.items() if share.waiting},
             running_by_workspace={name: len(share.running) for name, share in queue.shares.items() if share.running},
             length_limit=self.length_limit(now_ns),
@@ -173,7 +175,7 @@ class Line:
     def _prefilled(self, ticket: Ticket) -> None:
         self.queue.prefilled(ticket)
         self.rate.served(ticket.prompt_tokens * PROMPT_WORK)
-        if self.queue.waiting:
+        if self.queue.anyone_wants:
             self.pump()
 
     def _call(self, ticket: Ticket, turn: bool) -> None:

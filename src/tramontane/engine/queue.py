@@ -104,6 +104,7 @@ class FairQueue:
         self.seats = 0
         self.prefill_tokens = 0
         self.suspects_in_prefill = 0
+        self.paused = 0
         self._last_left: Share | None = None
 
     def push(self, ticket: Ticket, now_ns: int) -> None:
@@ -121,6 +122,11 @@ class FairQueue:
         share.waiting_work += ticket.expected_work
         self.waiting += 1
         self.waiting_prompt_tokens += ticket.prompt_tokens
+
+    @property
+    def anyone_wants(self) -> bool:
+        """Somebody would take a seat if there were one."""
+        return self.waiting > 0 or self.paused > 0
 
     def level(self) -> int:
         """Where a newcomer's counter starts: the smallest of those waiting, else that of the last who left the line."""
@@ -141,6 +147,7 @@ class FairQueue:
         share = self.shares[ticket.workspace]
         if ticket.state is TicketState.PAUSED:
             del share.paused[ticket.id]
+            self.paused -= 1
         else:
             self._unline(share, ticket, rotate=True)
             share.prefill_tokens += ticket.prompt_tokens
@@ -159,6 +166,7 @@ class FairQueue:
         ticket.move(TicketState.PAUSED, now_ns)
         self._unseat(share, ticket)
         share.paused[ticket.id] = ticket
+        self.paused += 1
 
     def leave(self, ticket: Ticket, now_ns: int) -> None:
         """Gone for good, from any state; a second time does nothing."""
@@ -171,6 +179,7 @@ class FairQueue:
             self._unline(share, ticket, rotate=False)
         elif ticket.state is TicketState.PAUSED:
             del share.paused[ticket.id]
+            self.paused -= 1
         else:
             self._unseat(share, ticket)
         ticket.move(TicketState.GONE, now_ns)

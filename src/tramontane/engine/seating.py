@@ -215,19 +215,21 @@ class Seating:
                 raise self._late(work) from None
 
     async def _place(self, work: Work) -> None:
+        server = self.fleet.ready_now(work.model) or await self._loaded(work)
+        self.fleet.hold(server)
+        work.server = server
+
+    async def _loaded(self, work: Work) -> ModelServer:
         ref = work.ref
-        ready = self.fleet.ready(ref.name, ref.idle_unload_s)
         try:
-            server = await self._within(work, self.policy.max_wait_s, ready)
+            return await self._within(work, self.policy.max_wait_s, self.fleet.ready(ref.name, ref.idle_unload_s))
         except TimeoutError:
             if self.clock.monotonic_ns() >= work.deadline_ns:
                 raise _deadline() from None
-            raise ModelUnavailable(
-                f"{ref.name} is still loading; try again later",
-                retry_after_s=admission.retry_after_s(self.fleet.loading_hint_s(ref.name), self._jitter()),
-            ) from None
-        self.fleet.hold(server)
-        work.server = server
+        raise ModelUnavailable(
+            f"{ref.name} is still loading; try again later",
+            retry_after_s=admission.retry_after_s(self.fleet.loading_hint_s(ref.name), self._jitter()),
+        )
 
     async def _read(self, server: ModelServer, caller: Caller, ask: Ask, model: str) -> Prepared:
         workspace = caller.workspace_id
