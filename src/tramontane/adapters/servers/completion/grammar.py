@@ -5,9 +5,13 @@ Knows llguidance and the cache; what a grammar says is written by `grammar_text`
 """
 
 import hashlib
+import math
 import re
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from llguidance import LLMatcher
@@ -26,6 +30,7 @@ _TIME_LIMIT_S = 0.5
 _MEMORY_BYTES = 256 << 20
 _CACHE_ENTRIES = 64
 _CACHE_CHARS = 4 << 20
+_RETRY_NS = 60 * 10**9
 _ERROR_CHARS = 300
 
 
@@ -73,7 +78,12 @@ class GrammarConstraint:
 class GrammarCompiler:
     """Compiles for one model. Thread-safe; a call blocks for up to a second, so call it off the loop's thread."""
 
-    def __init__(self, profile: ModelProfile, vocab_size: int | None = None) -> None:
+    def __init__(
+        self,
+        profile: ModelProfile,
+        vocab_size: int | None = None,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         """`vocab_size` is the width of the model's logits where that exceeds the tokenizer's vocabulary."""
         tokenizer = profile.tokenizer
         width = max(vocab_size or 0, tokenizer.vocab_size)
@@ -91,7 +101,8 @@ class GrammarCompiler:
             time_limit_s=_TIME_LIMIT_S,
             memory_bytes=_MEMORY_BYTES,
         )
-        self._tried: OrderedDict[bytes, tuple[LLMatcher | str, int]] = OrderedDict()
+        self._monotonic_ns = monotonic_ns
+        self._tried: OrderedDict[bytes, _Tried] = OrderedDict()
         self._tried_chars = 0
         self._lock = threading.Lock()
 
@@ -129,33 +140,45 @@ class GrammarCompiler:
         key = hashlib.sha256(grammar.encode("utf-8", "surrogatepass")).digest()
         with self._lock:
             known = self._tried.get(key)
-            if known is not None:
+            if known is not None and self._monotonic_ns() < known.until_ns:
                 self._tried.move_to_end(key)
-        found = known[0] if known is not None else self._try(grammar)
+            else:
+                known = None
         if known is None:
-            self._keep(key, found, len(grammar))
-        if isinstance(found, str):
-            raise InvalidFields([FieldProblem(_place(ask), found, "schema_error")])
-        return found
+            known = self._try(grammar)
+            self._keep(key, known)
+        if isinstance(known.found, str):
+            raise InvalidFields([FieldProblem(_place(ask), known.found, "schema_error")])
+        return known.found
 
-    def _try(self, grammar: str) -> LLMatcher | str:
+    def _try(self, grammar: str) -> "_Tried":
         try:
             problem = str(self._process.call({"grammar": grammar})["error"])
         except LimitReached as error:
-            return f"compiling this schema was stopped: {error}; make it smaller or simpler"
+            # The machine may have been busy: forgotten after a while, but not asked again at once.
+            words = f"compiling this schema was stopped: {error}; make it smaller or simpler"
+            return _Tried(words, len(grammar), self._monotonic_ns() + _RETRY_NS)
         if problem:
-            return _explained(problem)
+            return _Tried(_explained(problem), len(grammar))
         matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0, limits=self._limits)
-        return _explained(matcher.get_error()) if matcher.is_error() else matcher
+        return _Tried(_explained(matcher.get_error()) if matcher.is_error() else matcher, len(grammar))
 
-    def _keep(self, key: bytes, found: LLMatcher | str, size: int) -> None:
+    def _keep(self, key: bytes, tried: "_Tried") -> None:
         with self._lock:
-            if key in self._tried:
-                return
-            self._tried[key] = (found, size)
-            self._tried_chars += size
+            before = self._tried.pop(key, None)
+            self._tried_chars += tried.chars - (before.chars if before else 0)
+            self._tried[key] = tried
             while len(self._tried) > _CACHE_ENTRIES or self._tried_chars > _CACHE_CHARS:
-                self._tried_chars -= self._tried.popitem(last=False)[1][1]
+                self._tried_chars -= self._tried.popitem(last=False)[1].chars
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What became of a grammar: the compiled one to copy from, or why there is none; true until `until_ns`."""
+
+    found: LLMatcher | str
+    chars: int
+    until_ns: float = math.inf
 
 
 def _explained(problem: str) -> str:

@@ -32,7 +32,8 @@ class Vocabulary:
 
 def grammar_tokenizer(vocabulary: Vocabulary, stop_ids: list[int], quick_masks: bool) -> LLTokenizer:
     """llguidance's own view of a vocabulary; `quick_masks` spends memory and 0.1 s on masks ten times as fast."""
-    return LLTokenizer(vocabulary, eos_token=stop_ids or None, slices=None if quick_masks else [])
+    shape: Any = vocabulary
+    return LLTokenizer(shape, eos_token=stop_ids or None, slices=None if quick_masks else [])
 
 
 def parser_limits() -> LLParserLimits:

@@ -71,7 +71,7 @@ def _from_gguf(metadata: Mapping[str, Any], folder: Path, name: str) -> None:
             bos_id=ids["bos"] if with_bos else None,
             bos=_name_of(tokens, ids["bos"]),
             eos=_name_of(tokens, ids["eos"]),
-            stop_ids={int(ids[key]) for key in ("eos", "eot", "eom") if ids[key] is not None},
+            stop_ids={int(token) for key in ("eos", "eot", "eom") if (token := ids[key]) is not None},
             template=metadata.get("tokenizer.chat_template"),
         ),
         folder,
