@@ -1,10 +1,10 @@
 """Builds the HTTP application from a `Doors`: routes, error shapes for unknown paths, the front door around it all."""
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import tramontane
 from tramontane.entrypoints.api import chat, completions, embeddings, fim, health, metrics, models, openapi
@@ -23,10 +23,10 @@ def build_app(doors: Doors) -> ASGIApp:
     measured = metrics.Metrics(doors.engine.status)
     app = build_routes(doors, measured)
     check_policies(app.routes)
-    inner: ASGIApp = app
+    inner: ASGIApp = Routed(app)
     if doors.settings.cors_origins:
         inner = CORSMiddleware(
-            app,
+            inner,
             allow_origins=doors.settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "x-api-key", "content-type", "x-request-timeout-ms"],
@@ -45,7 +45,6 @@ def build_routes(doors: Doors, measured: metrics.Metrics) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_exception_handler(HTTPException, _unknown)
     routes = app.router
     routes.route_class = door_route(doors)
     generator = Generator(doors, measured)
@@ -61,13 +60,27 @@ def build_routes(doors: Doors, measured: metrics.Metrics) -> FastAPI:
     return app
 
 
-async def _unknown(request: Request, error: Exception) -> Response:
+class Routed:
+    """Calls the routes of an application without the framework's middleware; unknown paths get our error shape."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self._app
+        try:
+            await self._app.router(scope, receive, send)
+        except HTTPException as error:
+            await unknown(scope, error)(scope, receive, send)
+
+
+def unknown(scope: Scope, error: HTTPException) -> Response:
     """Paths and methods nobody answers, in the dialect of the path."""
-    path = request.url.path
-    status = getattr(error, "status_code", 404)
+    path = scope["path"]
     problem: TramontaneError = NotFound(f"there is nothing at {path[:200]}; the API is described at /docs")
-    if status == 405:
-        problem = BadRequest(f"{request.method} is not answered at {path[:200]}; see /docs", code="method_not_allowed")
+    if error.status_code == 405:
+        message = f"{scope['method']} is not answered at {path[:200]}; the API is described at /docs"
+        problem = BadRequest(message, code="method_not_allowed")
     response = error_response(problem, shape_of(path))
-    response.headers.update(getattr(error, "headers", None) or {})
+    response.headers.update(error.headers or {})
     return response

@@ -96,21 +96,31 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self._tokens = Counter("tramontane_tokens", "Tokens by kind", ["model", "kind"], registry=self.registry)
+        # Looking a labelled child up by its words costs more than counting on it.
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._by_model: dict[str, tuple[Counter, ...]] = {}
         for collector in (self.first_token, self.between_steps, _EngineGauges(status)):
             self.registry.register(collector)
 
     def answered(self, scope: Scope, status: int, duration_ns: int) -> None:
         """One request is over; status 0 when the client left before an answer."""
-        route = scope.get("route")
-        path = getattr(route, "path", "other")
-        self._requests.labels(path, scope["method"] if route else "other", str(status)).inc()
-        self._seconds.labels(path).observe(duration_ns / NS)
+        path = getattr(scope.get("route"), "path", "other")
+        key = (path, scope["method"] if path != "other" else "other", status)
+        counted = self._answered.get(key)
+        if counted is None:
+            children = self._requests.labels(path, key[1], str(status)), self._seconds.labels(path)
+            counted = self._answered[key] = children
+        counted[0].inc()
+        counted[1].observe(duration_ns / NS)
 
     def spent(self, model: str, spend: Spend) -> None:
         """Tokens of one finished request. `model` is a name the engine has accepted, so labels stay few."""
-        self._tokens.labels(model, "prompt").inc(spend.prompt_tokens)
-        self._tokens.labels(model, "cached").inc(spend.cached_tokens)
-        self._tokens.labels(model, "generated").inc(spend.generated_tokens)
+        kinds = self._by_model.get(model)
+        if kinds is None:
+            kinds = tuple(self._tokens.labels(model, kind) for kind in ("prompt", "cached", "generated"))
+            self._by_model[model] = kinds
+        for child, count in zip(kinds, (spend.prompt_tokens, spend.cached_tokens, spend.generated_tokens), strict=True):
+            child.inc(count)
 
 
 class StreamMeter:

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
 
 from tramontane.entrypoints.api.body import read_body
 from tramontane.entrypoints.api.errors import error_response, internal_error, shape_of
@@ -69,9 +70,16 @@ def door_route(doors: Doors) -> type[APIRoute]:
     class DoorRoute(APIRoute):
         enforces_policy = True
 
-        def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
-            policy = policy_of(self)
-            return _guarded(self.endpoint, policy, _body_model(self.endpoint), doors)
+        def __init__(self, path: str, endpoint: Endpoint, **described: Any) -> None:
+            super().__init__(path, endpoint, **described)
+            guarded = _guarded(endpoint, policy_of(self), _body_model(endpoint), doors)
+
+            async def app(scope: Scope, receive: Receive, send: Send) -> None:
+                response = await guarded(Request(scope, receive, send))
+                await response(scope, receive, send)
+
+            # The framework's own way in resolves dependencies we do not have and wraps every chunk of a stream.
+            self.app = app
 
     return DoorRoute
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from tramontane.foundation.errors import TramontaneError
 
@@ -55,8 +55,7 @@ class Presence:
     async def _listen(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(self._idle_s):
-                    message = await self._receive()
+                message = await self._next()
             except TimeoutError:
                 if self._idle is not None:
                     await self._idle()
@@ -65,3 +64,9 @@ class Presence:
                 self._gone = True
                 self._task.cancel()
                 return
+
+    async def _next(self) -> Message:
+        if self._idle_s is None:
+            return await self._receive()
+        async with asyncio.timeout(self._idle_s):
+            return await self._receive()
