@@ -27,7 +27,8 @@ def open_engine(url: URL, *, connections: int) -> Engine:
 
 
 def lock_schema(connection: Connection) -> None:
-    """Hold the right to change tables until this transaction ends."""
+    """Hold the right to change tables until this transaction ends, however long another process takes over its steps."""
+    connection.execute(text("SET LOCAL lock_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
 
 

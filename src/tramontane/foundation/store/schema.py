@@ -11,7 +11,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from tramontane.foundation.errors import Misconfigured
@@ -65,13 +64,12 @@ def knows(revision: str) -> bool:
 def _pending(database: Database, script: ScriptDirectory, target: str) -> list[str]:
     """The missing steps, oldest first."""
     current = current_revision(database)
-    try:
-        steps = [step.revision for step in script.iterate_revisions(target, current or "base")]
-    except CommandError:
+    if current is not None and not knows(current):
         raise Misconfigured(
             f"the database is at step {current}, which this release does not know: it was written by a newer release. "
             "Install that release again, or restore a backup taken before it"
-        ) from None
+        )
+    steps = [step.revision for step in script.iterate_revisions(target, current or "base")]
     return steps[::-1]
 
 
