@@ -18,6 +18,8 @@ class FairOrder:
         self._served: dict[str, int] = {}
         self._weight: dict[str, int] = {}
         self._members: dict[str, int] = {}
+        self._joined: dict[str, int] = {}
+        self._joins = 0
         self._floor = 0
 
     def join(self, share: str, weight: int) -> None:
@@ -27,6 +29,8 @@ class FairOrder:
         if share not in self._members:
             self._served[share] = max(self._served.get(share, 0), self._level())
             self._members[share] = 0
+            self._joins += 1
+            self._joined[share] = self._joins
         self._members[share] += 1
         self._weight[share] = weight
 
@@ -36,7 +40,7 @@ class FairOrder:
         if self._members[share]:
             return
         level = self._level()
-        del self._members[share], self._weight[share]
+        del self._members[share], self._weight[share], self._joined[share]
         self._floor = self._level() if self._members else max(level, self._served[share])
         self._served = {
             name: served for name, served in self._served.items() if name in self._members or served > self._floor
@@ -47,8 +51,8 @@ class FairOrder:
         self._served[share] += cost * _SCALE // self._weight[share]
 
     def least_served(self, shares: Iterable[str]) -> str:
-        """Of equally served ones the first."""
-        return min(shares, key=self._served.__getitem__)
+        """Of equally served ones the one back from idle last: lifted to the others' level, it need not wait a turn."""
+        return min(shares, key=lambda share: (self._served[share], -self._joined[share]))
 
     def most_served(self, shares: Iterable[str]) -> str:
         """Of equally served ones the first."""

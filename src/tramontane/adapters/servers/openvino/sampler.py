@@ -21,6 +21,7 @@ from tramontane.foundation.nouns import Sampling
 
 _GREEDY_BELOW = 1e-5
 _MASK64 = (1 << 64) - 1
+_PIECE = 512
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
@@ -168,30 +169,43 @@ def _cut_candidates(draws: Draws, mass: Floats, cumulated: Floats) -> tuple[npt.
 
 def _take_beyond(output: StepOutput, row: int, rules: SamplingRules, aim: float, candidates_mass: float) -> int:
     """The draw fell past the candidates: choose among all other tokens, in the order of their ids."""
-    mass = np.exp(output.logits[row].astype(np.float64) * rules.inverse_temperature - float(output.lse_scaled[row]))
+    mass = output.logits[row] * np.float32(rules.inverse_temperature)
+    mass -= output.lse_scaled[row]
+    np.exp(mass, out=mass)
     mass[output.top_indices[row]] = 0.0
-    cumulated = mass.cumsum()
-    if cumulated[-1] <= 0.0:
-        return int(output.top_indices[row, -1])
-    fraction = (aim - candidates_mass) / (1.0 - candidates_mass)
-    place = int(np.searchsorted(cumulated, min(max(fraction, 0.0), 1.0) * cumulated[-1], side="right"))
-    return min(place, int(np.flatnonzero(mass)[-1]))
+    return _draw(mass, (aim - candidates_mass) / (1.0 - candidates_mass), otherwise=int(output.top_indices[row, -1]))
+
+
+def _draw(mass: Float32s, fraction: float, otherwise: int) -> int:
+    """The index at which the running sum of `mass` [V] passes `fraction` of the whole; `otherwise` if all is zero.
+
+    Sums are taken piece by piece, so that only one piece is ever walked to the end.
+    """
+    starts = np.arange(0, mass.size, _PIECE)
+    sums = np.add.reduceat(mass, starts, dtype=np.float64).cumsum()
+    if not sums[-1] > 0.0:
+        return otherwise
+    aim = min(max(fraction, 0.0), 1.0) * sums[-1]
+    # Rounding may put the aim at the very end; the last piece and index with any mass are meant then.
+    piece = min(int(np.searchsorted(sums, aim, side="right")), int(np.searchsorted(sums, sums[-1], side="left")))
+    inner = mass[piece * _PIECE : (piece + 1) * _PIECE].cumsum(dtype=np.float64)
+    rest = aim - (sums[piece - 1] if piece else 0.0)
+    place = min(int(np.searchsorted(inner, rest, side="right")), int(np.searchsorted(inner, inner[-1], side="left")))
+    return piece * _PIECE + place
 
 
 def take_from_row(logits: Float32s, rules: SamplingRules, aim: float) -> int:
     """Choose from a whole row whose masks (-inf), bias and penalties are in place. `aim` is uniform in [0, 1)."""
     if rules.greedy:
         return int(logits.argmax())
-    scaled = logits.astype(np.float64) * rules.inverse_temperature
-    mass = np.exp(scaled - scaled.max())
+    mass = np.exp((logits - logits.max()) * np.float32(rules.inverse_temperature))
     if not rules.cuts:
-        cumulated = mass.cumsum()
-        return min(int(np.searchsorted(cumulated, aim * cumulated[-1], side="right")), int(np.flatnonzero(mass)[-1]))
+        return _draw(mass, aim, otherwise=int(logits.argmax()))
     order = np.argsort(-mass, kind="stable")
     ranked = mass[order]
-    kept = int(np.searchsorted(-ranked, -max(rules.min_p, np.finfo(np.float64).tiny), side="right"))
+    kept = int((ranked >= max(rules.min_p, np.finfo(np.float32).tiny)).sum())
     kept = min(kept, rules.top_k) if rules.top_k else kept
-    cumulated = ranked[:kept].cumsum()
+    cumulated = ranked[:kept].cumsum(dtype=np.float64)
     if rules.top_p < 1.0:
         kept = min(kept, int(np.searchsorted(cumulated, rules.top_p * cumulated[-1], side="left")) + 1)
     place = int(np.searchsorted(cumulated[:kept], aim * cumulated[kept - 1], side="right"))
