@@ -163,7 +163,7 @@ def _installed(entry: ModelEntry, request: Request, got: Gathered, prepared: _Pr
         provenance=got.provenance,
         sha256=_whole_sha256(got.files),
         size_bytes=sum(file.size_bytes for file in got.files),
-        context_tokens=summary.context_tokens or entry.context_tokens,
+        context_tokens=entry.context_tokens or summary.context_tokens,
         cache=summary.cache,
         prepared=str(final / PREPARED) if prepared.files else "",
         prepared_files=prepared.files,

@@ -57,7 +57,9 @@ def check_safetensors(file: BinaryIO, name: str, size_bytes: int) -> Safetensors
         raise reader.refused(
             f"starts with {start!r}, a safetensors file starts with its header's length, 2 to {MAX_HEADER_BYTES:,}"
         )
-    header = _parse(reader, reader.bytes(length, "the header"))
+    if (first := reader.bytes(1, "the header")) != b"{":
+        raise reader.refused(f"starts with {start + first!r}, byte 8 of a safetensors file is '{{'")
+    header = _parse(reader, first + reader.bytes(length - 1, "the header"))
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise reader.refused("__metadata__ is not a table of texts")
@@ -78,8 +80,6 @@ def _parse(reader: ByteReader, text: bytes) -> dict[str, Any]:
             raise ValueError("a name is there twice")
         return values
 
-    if not text.startswith(b"{"):
-        raise reader.refused(f"the header starts with {text[:8]!r}, expected '{{'")
     try:
         header = json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
