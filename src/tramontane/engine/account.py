@@ -19,7 +19,10 @@ Outcome = Literal["finished", "failed", "cancelled", "refused"]
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """One request between its arrival and its receipt. `model` is as asked until it is resolved."""
+    """One request between its arrival and its receipt. `model` is as asked until it is resolved.
+
+    `arrived_ns` is monotonic, `time_ns` since the epoch.
+    """
 
     request_id: str
     caller: Caller
@@ -27,7 +30,22 @@ class Entry(msgspec.Struct, kw_only=True):
     kind: str
     dialect: str
     arrived_ns: int
+    time_ns: int
     closed: bool = False
+
+    def receipt(self) -> dict[str, object]:
+        """What is known of it from the beginning."""
+        return {
+            "organisation_id": self.caller.organisation_id,
+            "workspace_id": self.caller.workspace_id,
+            "request_id": self.request_id,
+            "time_ns": self.time_ns,
+            "principal_id": self.caller.principal_id,
+            "key_id": self.caller.key_id,
+            "model": self.model,
+            "kind": self.kind,
+            "dialect": self.dialect,
+        }
 
 
 class Account:
@@ -52,7 +70,9 @@ class Account:
             kind=kind,
             dialect=dialect,
             arrived_ns=self._clock.monotonic_ns(),
+            time_ns=self._clock.now_ns(),
         )
+        self._book.begin(entry.receipt())
         self._open[request_id] = entry
         self._all_closed.clear()
         return entry
@@ -67,23 +87,13 @@ class Account:
             self._all_closed.set()
         spend = spend or Spend()
         self._add(entry.model, outcome, spend)
-        caller = entry.caller
         self._book.post(
-            {
-                "request_id": entry.request_id,
-                "at_ns": self._clock.now_ns(),
-                "organisation_id": caller.organisation_id,
-                "workspace_id": caller.workspace_id,
-                "principal_id": caller.principal_id,
-                "key_id": caller.key_id,
-                "model": entry.model,
-                "kind": entry.kind,
-                "dialect": entry.dialect,
-                "outcome": outcome,
-                "error_code": code,
-                **msgspec.structs.asdict(spend),
-            }
+            {**entry.receipt(), "outcome": outcome, "error_code": code or None, **msgspec.structs.asdict(spend)}
         )
+
+    def ensure_room(self) -> None:
+        """Raises Overloaded while receipts cannot be kept."""
+        self._book.ensure_room()
 
     @property
     def open_count(self) -> int:

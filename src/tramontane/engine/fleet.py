@@ -14,7 +14,7 @@ from typing import Any
 from tramontane.engine.nouns import SECOND_NS, Policy, ReplicaStatus
 from tramontane.engine.placement import Resident, idle_too_long, to_unload_for
 from tramontane.engine.ports import ModelServer, ServerStarter
-from tramontane.engine.replicas import Deaths, HangWatch, ReplicaState, moved
+from tramontane.engine.replicas import Deaths, ReplicaState, moved
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import BadRequest, EngineFailed, ModelUnavailable, Overloaded, TramontaneError
 
@@ -38,7 +38,6 @@ class Replica:
     retiring: asyncio.Task[None] | None = None
     free: asyncio.Event = field(default_factory=asyncio.Event)
     deaths: Deaths = field(default_factory=Deaths)
-    hang: HangWatch = field(default_factory=HangWatch)
     stage: str = ""
     done: int = 0
     total: int = 0
@@ -135,10 +134,10 @@ class Fleet:
         replica = self._of(server)
         if replica is None:
             return
-        self._died(server)
         if replica.state is ReplicaState.DRAINING:
             replica.free.set()
             return
+        self._died(server)
         replica.server = None
         self._spawn(server.close())
         self._note_failure(replica, "its process died")
@@ -170,17 +169,11 @@ class Fleet:
         servers = [replica.server for replica in self._replicas.values() if replica.server is not None]
         await asyncio.gather(*(server.close() for server in servers))
 
-    def tick(self, busy: Callable[[str], bool], now_ns: int) -> None:
-        """Once a second: notice silent deaths and hangs, unload what has been idle too long."""
+    def tick(self, now_ns: int) -> None:
+        """Once a second: notice silent deaths, unload what has been idle too long."""
         for replica in list(self._replicas.values()):
-            server = replica.server
-            if server is None or replica.state is not ReplicaState.READY:
-                continue
-            if not server.alive:
-                self.note_death(server)
-            elif replica.hang.hung(server.load.progress, busy(replica.model), now_ns):
-                log.error("the process of %s has work and makes no progress; replacing it", replica.model)
-                self.note_death(server)
+            if replica.server is not None and not replica.server.alive:
+                self.note_death(replica.server)
         for resident in idle_too_long(self._residents(), now_ns):
             replica = self._replicas[resident.model]
             if replica.state is ReplicaState.READY:
@@ -250,7 +243,6 @@ class Fleet:
         now_ns = self._clock.monotonic_ns()
         replica.held_by = 0
         replica.free.set()
-        replica.hang = HangWatch()
         replica.last_error = ""
         replica.load_s = (now_ns - began_ns) / SECOND_NS
         replica.last_used_ns = now_ns

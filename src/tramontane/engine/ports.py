@@ -122,9 +122,19 @@ class ProgressReport(Protocol):
 
 
 class ReceiptBook(Protocol):
-    """Where spent work is posted; must return at once (it batches off the token path)."""
+    """Where spent work is posted. No method waits: it writes in batches off the token path."""
 
-    def post(self, receipt: Mapping[str, object]) -> None: ...
+    def ensure_room(self) -> None:
+        """Raises Overloaded while no more can be accounted for."""
+        ...
+
+    def begin(self, receipt: Mapping[str, object]) -> None:
+        """A request came in; should this process be killed, a receipt still stands for it."""
+        ...
+
+    def post(self, receipt: Mapping[str, object]) -> None:
+        """What the request cost and how it ended, with the fields of `begin` again; once."""
+        ...
 
 
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """The life of one model's process as a table, and what its deaths mean.
 
 Pure: a restart is allowed at once until five deaths fall within a minute; then the model is quarantined with a growing
-back-off. A request that was being answered at two deaths is refused for an hour. A process with work whose progress
-counter stands still is hung. The fleet calls all of it.
+back-off. A request that was being answered at two deaths is refused for an hour. Whether a living process hangs is its
+adapter's to say. The fleet and seating call it.
 """
 
 from collections import OrderedDict, deque
@@ -17,7 +17,6 @@ MAX_BACKOFF_S = 60
 POISON_DEATHS = 2
 POISON_NS = 3600 * SECOND_NS
 MAX_FINGERPRINTS = 4096
-LEAST_HANG_NS = 10 * SECOND_NS
 
 
 class ReplicaState(StrEnum):
@@ -108,24 +107,3 @@ class Suspects:
     def _deaths(self, fingerprint: bytes, now_ns: int) -> int:
         count, at_ns = self._seen.get(fingerprint, (0, 0))
         return count if now_ns - at_ns <= POISON_NS else 0
-
-
-@dataclass(slots=True)
-class HangWatch:
-    """Whether a process that has work still computes. A reply is no proof, only the progress counter is."""
-
-    progress: int = -1
-    since_ns: int = 0
-    slowest_ns: int = 0
-
-    def hung(self, progress: int, has_work: bool, now_ns: int) -> bool:
-        """Observe once a second. True when work stands still for ten seconds and five times the slowest step seen.
-
-        A server that never reported any progress (a remote one) is not judged.
-        """
-        if progress != self.progress or not has_work:
-            if self.progress > 0 and has_work:
-                self.slowest_ns = max(self.slowest_ns, now_ns - self.since_ns)
-            self.progress, self.since_ns = progress, now_ns
-            return False
-        return progress > 0 and now_ns - self.since_ns > max(LEAST_HANG_NS, 5 * self.slowest_ns)

@@ -146,6 +146,7 @@ class Engine:
 
     def _admit(self, entry: Entry, ask: Ask | EmbedAsk, deadline_ms: int | None) -> Work:
         self._refuse_draining()
+        self._account.ensure_room()
         ref = self._directory.resolve(entry.caller, ask.model)
         total_ns = int(self.policy.total_s * SECOND_NS)
         if deadline_ms is not None:

@@ -160,7 +160,7 @@ class Seating:
         now_ns = self.clock.monotonic_ns()
         for line in self.lines.values():
             line.tick(now_ns)
-        self.fleet.tick(lambda model: model in self.lines and self.lines[model].queue.seats > 0, now_ns)
+        self.fleet.tick(now_ns)
 
     async def close(self) -> None:
         """Stop all servers and whatever runs in the background."""
