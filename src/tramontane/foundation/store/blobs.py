@@ -123,12 +123,20 @@ class Blobs:
         return sorted(item for item in inside if not PurePosixPath(item).name.startswith(PARTIAL))
 
     def _at(self, path: str) -> str:
-        return f"{self._root.rstrip('/')}/{_checked(path)}"
+        return f"{self._root.rstrip('/')}/{checked_path(path)}"
 
 
 def path_of(scope: Scope, name: str) -> str:
     """Where a workspace's file lies. Raises BadRequest for a name that could lead elsewhere."""
-    return _checked(f"{_part(scope.organisation_id)}/{_part(scope.workspace_id)}/{name}")
+    return checked_path(f"{_part(scope.organisation_id)}/{_part(scope.workspace_id)}/{name}")
+
+
+def checked_path(path: str) -> str:
+    """The path itself. Raises BadRequest for one that could lead elsewhere."""
+    parts = path.split("/")
+    if len(parts) > MAX_DEPTH:
+        raise BadRequest(f"a file name has at most {MAX_DEPTH - 2} parts", param="name")
+    return "/".join(_part(part) for part in parts)
 
 
 def sync_folder(folder: Path) -> None:
@@ -138,13 +146,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _checked(path: str) -> str:
-    parts = path.split("/")
-    if len(parts) > MAX_DEPTH:
-        raise BadRequest(f"a file name has at most {MAX_DEPTH - 2} parts", param="name")
-    return "/".join(_part(part) for part in parts)
 
 
 def _part(part: str) -> str:
@@ -157,13 +158,20 @@ def _part(part: str) -> str:
 
 def _copy(source: IO[bytes], target: IO[bytes], limit_bytes: int | None) -> tuple[int, str]:
     digest, size_bytes = hashlib.sha256(), 0
-    while piece := source.read(PIECE_BYTES):
+    while piece := _piece(source):
         size_bytes += len(piece)
         if limit_bytes is not None and size_bytes > limit_bytes:
             raise TooLarge(f"the file is longer than {limit_bytes} bytes; send a shorter one", param="file")
         digest.update(piece)
         target.write(piece)
     return size_bytes, digest.hexdigest()
+
+
+def _piece(source: IO[bytes]) -> bytes:
+    try:
+        return source.read(PIECE_BYTES)
+    except OSError as error:
+        raise BadRequest("the file broke off before its end; send it again", param="file") from error
 
 
 @contextmanager

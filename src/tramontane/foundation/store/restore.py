@@ -6,6 +6,7 @@ The archive is checked whole before the target is touched. The gateway must not 
 import itertools
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -15,7 +16,7 @@ from tramontane.foundation.errors import BadRequest, Conflict
 from tramontane.foundation.store import archive
 from tramontane.foundation.store.archive import ContentHash, Manifest
 from tramontane.foundation.store.backup import BATCH_ROWS, lines_of, tables_of
-from tramontane.foundation.store.blobs import Blobs
+from tramontane.foundation.store.blobs import Blobs, checked_path
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.schema import knows, migrate
 
@@ -34,6 +35,8 @@ def restore(source: Path, database: Database, blobs: Blobs, report: Report, *, r
             raise BadRequest(
                 f"the backup is of a newer release (step {manifest.revision}); restore it with that release"
             )
+        for path in manifest.blobs:
+            checked_path(path)
         total = len(archive.expected(manifest))
         for position, name in enumerate(archive.verify(tar, manifest), 1):
             report(f"checking {name}", position, total)
@@ -46,13 +49,15 @@ def restore(source: Path, database: Database, blobs: Blobs, report: Report, *, r
     return manifest
 
 
-def _opened(source: Path) -> tarfile.TarFile:
+@contextmanager
+def _opened(source: Path) -> Iterator[tarfile.TarFile]:
     try:
-        return tarfile.open(source, mode="r:")
+        with tarfile.open(source, mode="r:") as tar:
+            yield tar
     except FileNotFoundError:
         raise BadRequest(f"there is no file {source}") from None
-    except (tarfile.TarError, OSError) as error:
-        raise BadRequest(f"{source} is not a backup of ours: {error}") from None
+    except tarfile.TarError as error:
+        raise BadRequest(f"{source} is not a backup of ours, or was cut off: {error}") from None
 
 
 def _make_room(database: Database, blobs: Blobs, replace: bool) -> None:
