@@ -7,7 +7,9 @@ import pytest
 from tests.contracts.model_server import ModelServerContract
 from tests.fakes.engines import start_fake_engine
 from tests.fakes.model_server import Answer, FakeModelServer, counting_answer
+from tests.fakes.openai_server import API_KEY, MODEL, OpenAIServer, serving
 
+from tramontane.adapters.servers.upstream import UpstreamSettings, connect
 from tramontane.engine.ports import ModelServer
 from tramontane.foundation.nouns import Ask
 
@@ -36,3 +38,25 @@ class TestEngineServerOverAFakeProcess(ModelServerContract):
         server = await start_fake_engine(tmp_path, step_s=0.002)
         yield server
         await server.close()
+
+
+class TestUpstreamServer(ModelServerContract):
+    can_pause = False
+    can_embed = True
+    counts_exactly = False
+    knows_context = False
+    owner = "someone"
+
+    @pytest.fixture
+    async def server(self) -> AsyncIterator[ModelServer]:
+        async with serving(OpenAIServer(self.owner, step_s=0.002)) as address:
+            settings = UpstreamSettings(base_url=address, upstream_model=MODEL, api_key=API_KEY)
+            server = await connect("far", settings)
+            yield server
+            await server.close()
+
+
+class TestUpstreamServerThatCounts(TestUpstreamServer):
+    counts_exactly = True
+    knows_context = True
+    owner = "vllm"
