@@ -151,7 +151,7 @@ def _victims(
         spare = share.seats - slots * share.weight // weights
         if share.counter <= needy.counter:
             break
-        for ticket in sorted(share.running.values(), key=lambda ticket: -ticket.since_ns):
+        for ticket in reversed(share.running.values()):
             if spare <= 0:
                 break
             ready_ns = ticket.since_ns + _ns(policy.run_quantum_s)
