@@ -139,6 +139,8 @@ class Fleet:
             return
         self._died(server)
         replica.server = None
+        replica.held_by = 0
+        replica.free.set()
         self._spawn(server.close())
         self._note_failure(replica, "its process died")
         log.warning("the process of %s died; it is now %s", replica.model, replica.state)
@@ -242,7 +244,6 @@ class Fleet:
             replica.loading = None
         now_ns = self._clock.monotonic_ns()
         replica.held_by = 0
-        replica.free.set()
         replica.last_error = ""
         replica.load_s = (now_ns - began_ns) / SECOND_NS
         replica.last_used_ns = now_ns

@@ -194,9 +194,12 @@ class Running:
                 return None
             word = failure[-1]
             batch = failure
-        outcome: Outcome = self._outcome if word is self._stop else "failed"
-        spend = self._work.with_wait(word.spend) if word.spend.prompt_tokens else None
-        await self._settle(outcome, word.code, spend)
+        if word is self._stop:
+            await self._settle(self._outcome, word.code, None)
+        else:
+            counted = word.spend.prompt_tokens > 0
+            cost = self._work.with_wait(word.spend) if counted else self._work.estimated()
+            await self._settle("failed", word.code, cost)
         return batch
 
     async def _try_again(self) -> None:
