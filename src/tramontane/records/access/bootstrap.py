@@ -34,25 +34,29 @@ class FirstStart(NamedTuple):
     first_secret: str | None
 
 
-def ensure_default(database: Database, clock: Clock) -> FirstStart:
-    """Make what is missing, in one transaction, and say where the default workspace is."""
+def ensure_default(database: Database, clock: Clock, *, first_key: bool = True) -> FirstStart:
+    """Make what is missing, in one transaction, and say where the default workspace is.
+
+    `first_key` makes a key where the workspace never had one; who asks for it must show its secret.
+    """
     with database.write() as connection:
         now_ns = clock.now_ns()
-        scope, is_new = _default_scope(connection, now_ns)
-        first_secret = _first_key(connection, scope, now_ns) if is_new else None
+        scope = _default_scope(connection, now_ns)
+        wanted = first_key and not store.keys_of(connection, scope)
+        first_secret = _first_key(connection, scope, now_ns) if wanted else None
         return FirstStart(scope, _server_secret(connection, scope.organisation_id, now_ns), first_secret)
 
 
-def _default_scope(connection: Connection, now_ns: int) -> tuple[Scope, bool]:
+def _default_scope(connection: Connection, now_ns: int) -> Scope:
     row = {"organisation_id": new_id("org"), "name": DEFAULT, "created_ns": now_ns}
     insert_new(connection, store.organisation, [row])
     organisation = store.organisation_called(connection, DEFAULT)
     if organisation is None:
         raise AssertionError("an organisation just made is there")
     place = {"organisation_id": organisation.organisation_id, "workspace_id": new_id("ws"), "name": DEFAULT}
-    is_new = insert_new(connection, store.workspace, [{**place, "weight": 1, "created_ns": now_ns}]) == 1
+    insert_new(connection, store.workspace, [{**place, "weight": 1, "created_ns": now_ns}])
     workspaces = store.workspaces_of(connection, organisation.organisation_id)
-    return next(found.scope for found in workspaces if found.name == DEFAULT), is_new
+    return next(found.scope for found in workspaces if found.name == DEFAULT)
 
 
 def _first_key(connection: Connection, scope: Scope, now_ns: int) -> str:

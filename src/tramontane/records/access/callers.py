@@ -92,7 +92,10 @@ class Callers:
     async def _keep_writing(self) -> None:
         while True:
             await asyncio.sleep(USED_INTERVAL_S)
-            await self.write_used()
+            try:
+                await self.write_used()
+            except Exception:
+                _log.exception("when keys were last used could not be written")
 
     def _write_used(self, used_ns: dict[str, int]) -> None:
         with self._database.write() as connection:

@@ -128,6 +128,10 @@ class ReceiptBook:
                 self._trouble = error.message
                 _log.warning("receipts wait for the database: %s", error.message)
                 await asyncio.sleep(RETRY_S)
+            except Exception:
+                self._trouble = "the ledger has a fault; the operator finds it in the log"
+                _log.exception("receipts wait in the spool")
+                await asyncio.sleep(RETRY_S)
             if self._pending:
                 self._wake.set()
 

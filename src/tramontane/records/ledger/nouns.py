@@ -16,7 +16,8 @@ INTERRUPTED = "interrupted"
 NOTHING = Spend()
 SPEND_FIELDS = Spend.__struct_fields__
 MAX_TEXT = 256
-MAX_COUNT = 2**63 - 1
+MAX_TIME_NS = 2**63 - 1
+MAX_SPENT = 2**50  # thirteen days in nanoseconds; sums over thousands of such rows still fit a column
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +68,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         spend = fields.pop("spend", None)
         if isinstance(spend, Spend):
             fields.update(msgspec.structs.asdict(spend))
-        return msgspec.convert({name: _storable(value) for name, value in fields.items()}, cls)
+        return msgspec.convert({name: _storable(name, value) for name, value in fields.items()}, cls)
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -97,10 +98,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     decode_ns: int = 0
 
 
-def _storable(value: object) -> object:
-    """A caller chooses the model's name and more: no zero byte, no half character, no endless text, no huge number."""
+def _storable(name: str, value: object) -> object:
+    """A caller chooses the model's name, and a server behind us its counts: no zero byte, no endless text or number."""
     if isinstance(value, str):
         return value[:MAX_TEXT].encode("utf-8", "replace").decode().replace("\0", "?")
     if isinstance(value, int) and not isinstance(value, bool):
-        return min(max(value, 0), MAX_COUNT)
+        return min(max(value, 0), MAX_SPENT if name in SPEND_FIELDS else MAX_TIME_NS)
     return value

@@ -7,7 +7,7 @@ from tramontane.foundation.nouns import Caller
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.ledger import store
-from tramontane.records.ledger.nouns import MAX_COUNT, Dimension, Usage
+from tramontane.records.ledger.nouns import MAX_TIME_NS, Dimension, Usage
 
 DIMENSIONS: tuple[Dimension, ...] = ("workspace", "key", "model")
 
@@ -21,7 +21,7 @@ def usage(
     whose: Caller | Scope | OrganisationWide,
     *,
     since_ns: int = 0,
-    until_ns: int = MAX_COUNT,
+    until_ns: int = MAX_TIME_NS,
     by: Sequence[Dimension] = DIMENSIONS,
 ) -> list[Usage]:
     """What was spent from `since_ns` to just before `until_ns`. Raises InvalidFields for an unknown dimension.
@@ -33,6 +33,6 @@ def usage(
     scope = Scope.of(whose) if isinstance(whose, Caller) else whose
     organisation_id = scope.organisation_id if isinstance(scope, Scope) else str(scope)
     workspace_id = scope.workspace_id if isinstance(scope, Scope) else None
-    period_ns = (min(since_ns, MAX_COUNT), min(until_ns, MAX_COUNT))
+    period_ns = (min(since_ns, MAX_TIME_NS), min(until_ns, MAX_TIME_NS))
     with database.read() as connection:
         return store.sums(connection, organisation_id, workspace_id, period_ns, list(dict.fromkeys(by)))

@@ -1,0 +1,229 @@
+"""One receipt per request: through batches, full databases, restarts and kills."""
+
+import asyncio
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import text
+from tests.records.ledger import gateway
+from tests.records.ledger.gateway import CALLER, receipt
+
+from tramontane.foundation.errors import Overloaded
+from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.errors import StorageBusy
+from tramontane.records.ledger import Receipt, ReceiptBook, book, usage
+from tramontane.records.ledger.nouns import MAX_SPENT
+
+KILLS = 4
+ENOUGH = 60
+
+
+def stored(database: Database) -> dict[str, tuple[str, str | None]]:
+    with database.read() as connection:
+        rows = connection.execute(text("SELECT request_id, outcome, error_code FROM receipt")).all()
+    assert len({row.request_id for row in rows}) == len(rows)
+    return {row.request_id: (row.outcome, row.error_code) for row in rows}
+
+
+def left(spool: Path) -> list[Path]:
+    return list(spool.rglob("*"))
+
+
+async def drained(ledger: ReceiptBook) -> None:
+    for _ in range(5000):
+        if not ledger.waiting:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("receipts still wait")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+async def test_posted_receipts_arrive_by_themselves(database: Database, spool: Path) -> None:
+    ledger = ReceiptBook(database, spool, interval_s=0.01)
+    assert await ledger.start() == 0
+    for number in range(2500):
+        ledger.post(receipt(f"r{number}"))
+    await drained(ledger)
+    assert len(stored(database)) == 2500
+    ledger.post(receipt("late"))
+    await ledger.close()
+    assert "late" in stored(database)
+    assert left(spool) == []
+
+
+async def test_the_same_request_leaves_one_receipt(database: Database, spool: Path) -> None:
+    ledger = ReceiptBook(database, spool)
+    await ledger.start()
+    for _ in range(2):
+        ledger.begin(receipt("twice"))
+        ledger.post(receipt("twice"))
+        await ledger.flush()
+        ledger.post(receipt("twice", outcome="failed", error_code="late"))
+        await ledger.flush()
+    await ledger.close()
+    assert stored(database) == {"twice": ("finished", None)}
+
+
+async def test_a_mapping_will_do_and_a_wrong_one_is_said(database: Database, spool: Path) -> None:
+    ledger = ReceiptBook(database, spool)
+    await ledger.start()
+    ledger.post({**msgspec.structs.asdict(receipt("a")), "outcome": "cancelled"})
+    with pytest.raises(msgspec.ValidationError):
+        ledger.post({"request_id": "b"})
+    with pytest.raises(msgspec.ValidationError):
+        ledger.post({**msgspec.structs.asdict(receipt("c")), "outcome": "perhaps"})
+    await ledger.close()
+    assert stored(database) == {"a": ("cancelled", None)}
+
+
+async def test_nothing_a_caller_names_can_spoil_a_batch(database: Database, spool: Path) -> None:
+    ledger = ReceiptBook(database, spool)
+    await ledger.start()
+    names = ["zero\0byte", "half \ud83d character", "x" * 100_000, "'; DROP TABLE receipt; --", "漢字😀"]
+    for number, name in enumerate(names):
+        ledger.post(receipt(f"r{number}", model=name, outcome="refused", error_code="not_found"))
+    ledger.post(msgspec.structs.replace(receipt("huge"), prompt_tokens=2**80, queued_ns=-5))
+    await ledger.close()
+    assert len(stored(database)) == len(names) + 1
+    huge = next(row for row in usage(database, CALLER) if row.model == "m")
+    assert (huge.prompt_tokens, huge.queued_ns) == (MAX_SPENT, 0)
+
+
+async def test_what_the_database_refuses_waits_and_new_work_is_refused(
+    database: Database, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = ReceiptBook(database, spool, interval_s=0.001, capacity=10)
+    await ledger.start()
+    monkeypatch.setattr(book, "RETRY_S", 0.001)
+    original = ledger._add
+
+    def refuse(receipts: list[Receipt]) -> None:
+        raise StorageBusy("somebody holds it", retry_after_s=1)
+
+    monkeypatch.setattr(ledger, "_add", refuse)
+    for number in range(10):
+        ledger.ensure_room()
+        ledger.post(receipt(f"r{number}"))
+    await asyncio.sleep(0.02)
+    with pytest.raises(Overloaded, match="somebody holds it"):
+        ledger.ensure_room()
+    ledger.post(receipt("running already"))
+    assert stored(database) == {}
+    monkeypatch.setattr(ledger, "_add", original)
+    await ledger.close()
+    assert len(stored(database)) == 11
+    assert left(spool) == []
+
+
+async def test_what_could_not_be_written_at_the_end_is_found_at_the_next_start(
+    database: Database, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ReceiptBook(database, spool)
+    await first.start()
+
+    def refuse(receipts: list[Receipt]) -> None:
+        raise StorageBusy("somebody holds it", retry_after_s=1)
+
+    monkeypatch.setattr(first, "_add", refuse)
+    first.begin(receipt("cut"))
+    first.begin(receipt("over"))
+    first.post(receipt("over"))
+    await first.close()
+    second = ReceiptBook(database, spool)
+    assert await second.start() == 2
+    assert stored(database) == {"over": ("finished", None), "cut": ("failed", "interrupted")}
+    await second.close()
+    assert left(spool) == []
+
+
+async def test_a_living_gateways_spool_is_left_alone(database: Database, spool: Path) -> None:
+    first, second = ReceiptBook(database, spool), ReceiptBook(database, spool)
+    await first.start()
+    first.begin(receipt("running"))
+    assert await second.start() == 0
+    first.post(receipt("running"))
+    await first.close()
+    await second.close()
+    assert stored(database) == {"running": ("finished", None)}
+
+
+async def test_long_requests_stay_begun_over_many_batches(database: Database, spool: Path) -> None:
+    ledger = ReceiptBook(database, spool)
+    await ledger.start()
+    ledger.begin(receipt("long"))
+    for number in range(5):
+        ledger.post(receipt(f"short{number}"))
+        await ledger.flush()
+    assert sum(path.suffix == ".frames" for path in left(spool)) == 1
+    ledger._spool.close()
+    ledger._task.cancel()
+    second = ReceiptBook(database, spool)
+    assert await second.start() == 1
+    assert stored(database)["long"] == ("failed", "interrupted")
+    await second.close()
+
+
+async def test_a_full_disk_under_the_spool_loses_nothing_while_the_database_lives(
+    database: Database, spool: Path
+) -> None:
+    ledger = ReceiptBook(database, spool, interval_s=0.01)
+    await ledger.start()
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        for number in range(50):
+            ledger.begin(receipt(f"r{number}"))
+            ledger.post(receipt(f"r{number}"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    for number in range(50, 60):
+        ledger.post(receipt(f"r{number}"))
+    await ledger.close()
+    assert set(stored(database)) == {f"r{number}" for number in range(60)}
+
+
+async def test_kill_9_leaves_exactly_one_receipt_for_every_request(
+    address: str, database: Database, spool: Path, tmp_path: Path
+) -> None:
+    witness = tmp_path / "witness"
+    witness.touch()
+    for round_ in range(KILLS):
+        _run_until_killed(address, spool, f"g{round_}-", witness)
+    ledger = ReceiptBook(database, spool)
+    await ledger.start()
+    await ledger.close()
+    told = [line.split() for line in witness.read_text().rpartition("\n")[0].split("\n")]
+    over = {request_id for kind, request_id in told if kind == "over"}
+    begun = {request_id for kind, request_id in told if kind == "begun"}
+    assert len(over) >= KILLS * ENOUGH // 2
+    found = stored(database)
+    finished = {request_id for request_id, end in found.items() if end == ("finished", None)}
+    interrupted = {request_id for request_id, end in found.items() if end == ("failed", "interrupted")}
+    assert over <= finished
+    assert begun <= interrupted
+    assert len(found) == len(finished) + len(interrupted) <= len(told) + KILLS
+    assert left(spool) == []
+
+
+def _run_until_killed(address: str, spool: Path, prefix: str, witness: Path) -> None:
+    before = witness.read_text().count("\n")
+    process = subprocess.Popen([sys.executable, gateway.__file__, address, str(spool), prefix, str(witness)])
+    try:
+        while witness.read_text().count("\n") < before + ENOUGH:
+            assert process.poll() is None
+            time.sleep(0.003)
+    finally:
+        process.kill()
+        process.wait()
