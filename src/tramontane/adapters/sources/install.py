@@ -44,7 +44,10 @@ _EVERYBODY = Visibility()
 
 
 class Prepare(Protocol):
-    """Writes the embedded engine's form of `weights` into `folder`, which it creates; nats of distance, or None."""
+    """Writes the embedded engine's form of `weights` into `folder`, which it creates; nats of distance, or None.
+
+    Weights the engine runs as they came need no such form: then no folder is made.
+    """
 
     def __call__(self, weights: Path, folder: Path, report: ProgressReport) -> float | None: ...
 
@@ -134,7 +137,8 @@ class Installer:
             transfer.report(stage, done, total)
 
         distance_nats = self.engines.prepare(summary.weights, part / PREPARED, report)
-        return _Prepared(engine, summary, describe(part / PREPARED, transfer), distance_nats)
+        written = (part / PREPARED).is_dir()
+        return _Prepared(engine, summary, describe(part / PREPARED, transfer) if written else (), distance_nats)
 
 
 @dataclass(frozen=True)

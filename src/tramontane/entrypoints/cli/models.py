@@ -88,11 +88,19 @@ def pull(application: Application, name: str, accept_licence: bool) -> None:
 @click.argument("place")
 @click.option("--name", default="", help="What requests will call it; from the file's name otherwise.")
 @click.option("--licence", default=None, help="Id of its licence, for the records.")
+@click.option("--accept-licence", is_flag=True, help="Record that you accept that licence for the organisation.")
+@click.option("--key-variable", default="", help="The variable that holds another server's key.")
 @click.pass_obj
-def add(application: Application, place: str, name: str, licence: str | None) -> None:
-    """Add PLACE: a GGUF file, a folder with safetensors, an exported bundle, hub:OWNER/NAME or an http(s) server's /v1."""
-    with application.shelf() as shelf, shown_progress() as report:
-        model = shelf.add(place, name, licence, report)
+def add(application: Application, place: str, name: str, licence: str | None, accept_licence: bool,
+        key_variable: str) -> None:  # fmt: skip
+    """Add PLACE: a GGUF file, a folder with safetensors, an exported bundle (.tar), hub:OWNER/NAME, or a model of another
+    OpenAI-compatible server written http://HOST:PORT/v1#MODEL."""
+    with application.shelf() as shelf:
+        entry = shelf.draft(place, name, licence, key_variable)
+        if accept_licence:
+            shelf.accept_licence(entry, getpass.getuser())
+        with shown_progress() as report:
+            model = shelf.add(entry, report)
     _installed(model)
 
 

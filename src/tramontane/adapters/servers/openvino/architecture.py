@@ -15,6 +15,7 @@ import numpy as np
 from gguf import GGUFReader
 
 from tramontane.adapters.servers.openvino.errors import ModelFileError, UnsupportedArchitecture
+from tramontane.adapters.servers.openvino.families import SUPPORTED_FAMILIES
 from tramontane.adapters.servers.openvino.rope import scaled_frequencies
 
 _GGUF_LONG_FIELDS = (
@@ -23,7 +24,6 @@ _GGUF_LONG_FIELDS = (
     "tokenizer.ggml.scores",
     "tokenizer.ggml.merges",
 )
-SUPPORTED_FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "phi3")
 
 
 @dataclass(frozen=True)

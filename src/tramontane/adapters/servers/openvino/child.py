@@ -83,7 +83,7 @@ def start_child(command: ChildCommand) -> Child:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_environment(command.environment),
+                env=bare_environment(command.environment),
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
@@ -98,7 +98,8 @@ def start_child(command: ChildCommand) -> Child:
     return Child(process, ours, command.log_path)
 
 
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+def bare_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """What a process of ours needs and no more: no key, no address, no setting of the gateway's."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     package_root = Path(tramontane.__file__).resolve().parents[1]
     return {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(package_root), **kept, **extra}

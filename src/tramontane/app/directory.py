@@ -1,0 +1,42 @@
+"""The catalogue as the engine and the doors ask it: which model a name means, and which models a caller may use."""
+
+from tramontane.engine.ports import ModelRef
+from tramontane.entrypoints.api import ModelCard
+from tramontane.foundation.nouns import Caller
+from tramontane.foundation.store.scope import Scope
+from tramontane.records.catalog.catalogue import Catalogue
+from tramontane.records.catalog.nouns import InstalledModel
+
+
+class Directory:
+    """Answers from the catalogue's picture in memory. Fulfils the engine's `ModelDirectory`."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def resolve(self, caller: Caller, name: str) -> ModelRef:
+        return ModelRef(name=self._catalogue.installed(Scope.of(caller), name).name)
+
+    def named(self, name: str) -> ModelRef:
+        return ModelRef(name=self._catalogue.by_name(name).name)
+
+    async def cards(self, caller: Caller) -> list[ModelCard]:
+        """The models this caller may use now."""
+        scope = Scope.of(caller)
+        models = self._catalogue.models(scope)
+        return [_card(model, self._catalogue.aliases_of(scope, name)) for name, model in sorted(models.items())]
+
+
+def _card(model: InstalledModel, aliases: tuple[str, ...]) -> ModelCard:
+    entry = model.entry
+    return ModelCard(
+        name=entry.name,
+        aliases=aliases,
+        label=entry.name,
+        description=entry.description,
+        owned_by=entry.owner or "tramontane",
+        created_s=model.added_ns // 1_000_000_000,
+        context_tokens=model.context_tokens or 32768,
+        capabilities=frozenset(entry.capabilities),
+        default_temperature=entry.sampling.temperature,
+    )

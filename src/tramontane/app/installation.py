@@ -1,0 +1,130 @@
+"""One installation as the commands see it: settings, books, shelf, an engine, the server. Fulfils `cli.Application`.
+
+Each command loads only what it needs: a key is made without a web framework, a list is shown without an engine.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import setproctitle
+
+from tramontane.app.records import Opened, make_home, opened_records
+from tramontane.engine.ports import ProgressReport
+from tramontane.engine.room import EngineRoom
+from tramontane.entrypoints.cli import Books
+from tramontane.foundation.clock import SystemClock
+from tramontane.foundation.errors import TramontaneError
+from tramontane.foundation.nouns import Caller
+from tramontane.foundation.settings import Settings, load_settings
+from tramontane.foundation.store.database import Database
+from tramontane.records.access.keys import Keys
+from tramontane.records.access.places import Places
+
+if TYPE_CHECKING:
+    from tramontane.app.shelf import Shelf
+
+EMBEDDED_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
+OPERATOR = "operator"
+
+
+class Installation:
+    """Everything below one data folder, opened piece by piece."""
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """Read once. Raises Misconfigured naming the key and its source."""
+        return load_settings()
+
+    @contextmanager
+    def books(self) -> Iterator[Books]:
+        with self._records(_silent) as records:
+            keys, places = Keys(records.database, self._clock), Places(records.database, self._clock)
+            yield Books(records.first.scope, records.database, keys, places)
+
+    @contextmanager
+    def shelf(self) -> Iterator["Shelf"]:
+        with self._records(_silent) as records:
+            yield self._shelf(records)
+
+    @asynccontextmanager
+    async def engine(self, report: ProgressReport) -> AsyncIterator[tuple[EngineRoom, Caller]]:
+        """An engine of our own; the default model is fetched when it is missing."""
+        from tramontane.app.engine import opened_engine
+
+        with self._records(report) as records:
+            if self.settings.default_model not in records.catalogue.view.installed:
+                await asyncio.to_thread(self._shelf(records).pull, self.settings.default_model, report)
+            async with opened_engine(self.settings, self._clock, records) as engine:
+                await engine.load(self.settings.default_model)
+                yield engine, _operator(records)
+
+    def serve(self, report: ProgressReport, say: Callable[[str], None]) -> None:
+        """Bind, open, fetch what is missing, then serve in one event loop until stopped."""
+        import uvloop
+
+        from tramontane.app.gateway import bind, run_gateway
+
+        logging.getLogger().setLevel(self.settings.log_level.upper())
+        setproctitle.setproctitle("tramontane: gateway")
+        make_home(self.settings)
+        with closing(bind(self.settings)) as listener, self._records(report, first_key=True) as records:
+            self._fetch_embedded(records, report, say)
+            uvloop.run(run_gateway(self.settings, self._clock, records, listener, say))
+        say("Stopped.")
+
+    def backup(self, target: Path, report: ProgressReport) -> str:
+        from tramontane.foundation.store.backup import backup
+        from tramontane.foundation.store.blobs import Blobs
+
+        with self._records(_silent) as records:
+            manifest = backup(records.database, Blobs(self.settings.blobs), target.absolute(), self._clock, report)
+        rows = sum(table.rows for table in manifest.tables.values())
+        return f"{target}: {rows} rows of {len(manifest.tables)} tables and {len(manifest.blobs)} files"
+
+    def restore(self, archive: Path, replace: bool, report: ProgressReport) -> str:
+        from tramontane.foundation.store.blobs import Blobs
+        from tramontane.foundation.store.restore import restore
+
+        make_home(self.settings)
+        with closing(Database.open(self.settings.sqlalchemy_url)) as database:
+            manifest = restore(archive, database, Blobs(self.settings.blobs), report, replace=replace)
+        rows = sum(table.rows for table in manifest.tables.values())
+        return f"restored {rows} rows of {len(manifest.tables)} tables and {len(manifest.blobs)} files"
+
+    @contextmanager
+    def _records(self, report: ProgressReport, *, first_key: bool = False) -> Iterator[Opened]:
+        with opened_records(self.settings, self._clock, report, first_key=first_key) as records:
+            yield records
+
+    def _shelf(self, records: Opened) -> "Shelf":
+        from tramontane.app.shelf import Shelf
+
+        return Shelf(self.settings, records.catalogue, records.first.scope, self._clock)
+
+    def _fetch_embedded(self, records: Opened, report: ProgressReport, say: Callable[[str], None]) -> None:
+        """Fetch the models of the first day; without a network the server starts all the same and says what to do."""
+        shelf = self._shelf(records)
+        for name in EMBEDDED_MODELS:
+            if name in records.catalogue.view.installed:
+                continue
+            try:
+                shelf.pull(name, report)
+            except TramontaneError as error:
+                say(f"{name} could not be fetched: {error.message}\nLater: tramontane models pull {name}")
+
+
+def _operator(records: Opened) -> Caller:
+    scope = records.first.scope
+    return Caller(organisation_id=scope.organisation_id, workspace_id=scope.workspace_id, principal_id=OPERATOR)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Short work reports to nobody."""

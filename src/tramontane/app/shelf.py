@@ -1,0 +1,159 @@
+"""The verbs on models, joined from the catalogue (which) and the sources (where from). What `tramontane models` calls."""
+
+from pathlib import Path
+
+from tramontane.adapters.servers.openvino.families import SUPPORTED_FAMILIES
+from tramontane.adapters.servers.openvino.preparing import prepare_weights, refusal
+from tramontane.adapters.sources.bundle import export_bundle
+from tramontane.adapters.sources.folders import ModelFolders
+from tramontane.adapters.sources.install import Engines, Installer, Request, bundle_entry, draft_entry
+from tramontane.adapters.sources.machine import read_machine
+from tramontane.adapters.sources.transfer import Transfer
+from tramontane.adapters.sources.verify import Verifier
+from tramontane.app.servers import has_llamacpp
+from tramontane.engine.ports import ProgressReport
+from tramontane.entrypoints.cli.ports import FitAnswer
+from tramontane.foundation.clock import Clock
+from tramontane.foundation.errors import BadRequest, NotFound
+from tramontane.foundation.settings import Settings
+from tramontane.foundation.store.scope import Scope
+from tramontane.records.catalog.catalogue import Catalogue
+from tramontane.records.catalog.engines import expected_engine
+from tramontane.records.catalog.errors import NoEngine
+from tramontane.records.catalog.fit import fit
+from tramontane.records.catalog.nouns import (
+    Alias,
+    HubSource,
+    InstalledModel,
+    LocalSource,
+    ModelEntry,
+    UpstreamSource,
+    Visibility,
+)
+
+EMBEDDED_FAMILIES = frozenset({*SUPPORTED_FAMILIES, "bert"})
+HUB_PREFIX = "hub:"
+OWN_LICENCE = "own"
+UNKNOWN_LICENCE = "unstated"
+
+
+class Shelf:
+    """Every verb on models, as the operator of this installation, for one workspace."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, scope: Scope, clock: Clock) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._scope = scope
+        self._clock = clock
+        self._folders = ModelFolders(settings.home)
+        engines = Engines(embedded_refusal=refusal, prepare=prepare_weights, llamacpp=has_llamacpp())
+        self._installer = Installer(self._folders, engines, catalogue.register)
+
+    def known(self) -> list[ModelEntry]:
+        return list(self._catalogue.entries(self._scope).values())
+
+    def installed(self) -> list[InstalledModel]:
+        return list(self._catalogue.view.installed.values())
+
+    def aliases(self) -> list[Alias]:
+        return list(self._catalogue.view.aliases)
+
+    def find(self, name: str) -> tuple[ModelEntry, InstalledModel | None]:
+        entry = self._catalogue.entry(self._scope, name)
+        return entry, self._catalogue.view.installed.get(entry.name)
+
+    def licence_text(self, entry: ModelEntry) -> str:
+        licence = self._catalogue.licence(entry)
+        asks = "; must be accepted with `models pull --accept-licence`" if licence.needs_acceptance else ""
+        return f"{licence.name} ({licence.kind.replace('_', ' ')}){asks}. {licence.summary} {licence.url}"
+
+    def accept_licence(self, entry: ModelEntry, who: str) -> None:
+        self._catalogue.accept_licence(self._scope, entry.licence, who)
+
+    def fit(self, name: str) -> FitAnswer:
+        entry, model = self.find(name)
+        try:
+            engine = model.engine if model else expected_engine(entry, EMBEDDED_FAMILIES, has_llamacpp())
+        except NoEngine as error:
+            return FitAnswer(False, (error.message,))
+        machine = read_machine(self._settings.home, self._settings.engine.memory_limit_bytes)
+        answer = fit(model or entry, machine, engine=engine, cache_bytes=self._settings.engine.cache_bytes)
+        numbers = (
+            f"needs {answer.need.memory_bytes / 1e9:.2f} GB of memory, {answer.memory_bytes / 1e9:.2f} GB can be used; "
+            f"engine {engine}"
+        )
+        reasons = answer.reasons if answer.verdict == "does_not_fit" else (numbers, *answer.reasons)
+        return FitAnswer(answer.verdict != "does_not_fit", reasons)
+
+    def pull(self, name: str, report: ProgressReport) -> InstalledModel:
+        """Fetch a model of the catalogue. Raises LicenceNotAccepted before anything is fetched."""
+        entry = self._catalogue.entry(self._scope, name)
+        self._catalogue.require_licence(self._scope, entry)
+        return self._installer.pull(entry, self._request(), Transfer(report))
+
+    def draft(self, place: str, name: str, licence: str | None, key_variable: str) -> ModelEntry:
+        """An entry for what lies at a path, on a hub or on another server. Raises NameTaken, BadRequest."""
+        entry = _entry_of(place, name, licence, key_variable)
+        self._catalogue.require_free_name(entry.name)
+        return entry
+
+    def add(self, entry: ModelEntry, report: ProgressReport) -> InstalledModel:
+        """Install a drafted entry."""
+        self._catalogue.require_licence(self._scope, entry)
+        return self._installer.pull(entry, self._request(), Transfer(report))
+
+    def export(self, name: str, target: Path, report: ProgressReport) -> None:
+        export_bundle(self._here(name), target, Transfer(report))
+
+    def remove(self, name: str) -> int:
+        model = self._catalogue.forget(self._scope, self._here(name).name, installation=True)
+        self._folders.remove(model)
+        return model.size_bytes + sum(file.size_bytes for file in model.prepared_files)
+
+    def set_alias(self, alias: str, target: str, who: str) -> None:
+        self._catalogue.set_alias(self._scope, alias, target, self._organisation(), who)
+
+    def drop_alias(self, alias: str) -> None:
+        self._catalogue.drop_alias(alias, self._organisation())
+
+    def verify(self, name: str) -> None:
+        Verifier().verify(self._here(name), Transfer(), full=True)
+
+    def _here(self, name: str) -> InstalledModel:
+        _, model = self.find(name)
+        if model is None:
+            raise NotFound(f"{name} is not on this machine; `tramontane models list` shows what is", param="model")
+        return model
+
+    def _organisation(self) -> Visibility:
+        return Visibility(self._scope.organisation_id)
+
+    def _request(self) -> Request:
+        return Request(added_by="operator", hub_endpoint=self._settings.hub.endpoint, now_ns=self._clock.now_ns())
+
+
+def _entry_of(place: str, name: str, licence: str | None, key_variable: str) -> ModelEntry:
+    if place.startswith(("http://", "https://")):
+        return _upstream_entry(place, name, licence or UNKNOWN_LICENCE, key_variable)
+    if place.startswith(HUB_PREFIX):
+        repository = place.removeprefix(HUB_PREFIX)
+        source = HubSource(repository=repository)
+        return draft_entry(name or repository.rsplit("/", 1)[-1].lower(), source, licence or UNKNOWN_LICENCE)
+    path = Path(place).expanduser().absolute()
+    if not path.exists():
+        raise BadRequest(f"{place}: there is no such file or folder; a hub's model is written {HUB_PREFIX}OWNER/NAME")
+    if path.name.endswith(".tar"):
+        return bundle_entry(path, name)
+    return draft_entry(name or path.stem.lower(), LocalSource(path=str(path)), licence or OWN_LICENCE)
+
+
+def _upstream_entry(place: str, name: str, licence: str, key_variable: str) -> ModelEntry:
+    """`http://host:port/v1#model` names another server and the model it holds."""
+    address, _, model = place.partition("#")
+    if not model:
+        raise BadRequest(f"{place}: say which model of that server is meant, as in {place}#MODEL")
+    return ModelEntry(
+        name=name or model.rsplit("/", 1)[-1].lower(), family="upstream", description=f"{model} at {address}",
+        licence=licence, source=UpstreamSource(url=address, model=model, key_variable=key_variable),
+        formats=(), capabilities=("chat", "function_calling"),
+    )  # fmt: skip
