@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx2
 import pytest
-
 from tests.fakes.doors import KEY, OTHER_KEY, fake_doors
+
 from tramontane.entrypoints.api import build_app
 from tramontane.foundation.settings import HttpSettings
 
@@ -204,7 +204,9 @@ async def test_another_workspaces_model_and_a_missing_one_look_alike(client: htt
         {"authorization": f"Bearer {KEY}", "x-api-key": OTHER_KEY},
     ],
 )
-@pytest.mark.parametrize("method_path", ["POST " + CHAT, "POST " + OPENAI_CHAT, "GET /v1/models", "POST /v1/embeddings"])
+@pytest.mark.parametrize(
+    "method_path", ["POST " + CHAT, "POST " + OPENAI_CHAT, "GET /v1/models", "POST /v1/embeddings"]
+)
 async def test_no_key_or_a_wrong_one(client: httpx2.AsyncClient, headers: dict[str, str], method_path: str) -> None:
     method, path = method_path.split()
     del client.headers["authorization"]

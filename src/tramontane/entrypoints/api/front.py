@@ -97,7 +97,7 @@ class FrontDoor:
         check_headers(headers, settings.max_header_bytes)
         self._check_host(headers)
         if declared_length(headers) > settings.max_body_bytes:
-            await swallow(receive, settings.max_body_bytes * 8)
+            await swallow(receive, settings.max_body_bytes)
             raise too_large(settings.max_body_bytes)
         if self._doors.drain.closing and scope["path"] not in OPEN_WHILE_DRAINING:
             message = "the server is shutting down; send the request again in a moment"

@@ -3,6 +3,8 @@
 Pure functions of headers and bytes, plus the counting wrapper around the server's `receive`. Knows no route.
 """
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Iterable
 from itertools import accumulate
@@ -14,6 +16,7 @@ from tramontane.foundation.errors import BadRequest, InvalidFields, TooLarge
 MOST_HEADERS = 100
 MOST_CONTAINERS = 100_000
 SWALLOW_FACTOR = 8
+SWALLOW_S = 5
 SINGLE_HEADERS = frozenset({b"host", b"content-type", b"content-length", b"content-encoding"})
 # An unclosed string runs to the end, so that a body of escaped quotes is read once and not once per quote.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
@@ -60,7 +63,8 @@ def counted(receive: Receive, limit: int) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > limit:
-            await swallow(receive, limit * SWALLOW_FACTOR)
+            if message.get("more_body", False):
+                await swallow(receive, limit)
             raise too_large(limit)
         return message
 
@@ -68,13 +72,15 @@ def counted(receive: Receive, limit: int) -> Receive:
 
 
 async def swallow(receive: Receive, limit: int) -> None:
-    """Read and drop the rest of a body, up to `limit` bytes: most clients read the refusal only after sending all."""
+    """Read and drop the rest of a body, within reason: most clients read the refusal only after sending all."""
     dropped = 0
-    while dropped <= limit:
-        message = await receive()
-        dropped += len(message.get("body", b""))
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SWALLOW_S):
+            while dropped <= limit * SWALLOW_FACTOR:
+                message = await receive()
+                dropped += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def check_content_type(value: str | None, encoding: str | None) -> None:
@@ -100,7 +106,7 @@ def json_depth(body: bytes) -> tuple[int, int]:
     if opened > MOST_CONTAINERS:
         return 0, opened
     steps = memoryview(brackets.translate(_DEPTH_STEPS)).cast("b")
-    return max(accumulate(steps), default=0), opened
+    return max(accumulate(steps, initial=0)), opened
 
 
 def check_json(body: bytes, max_depth: int) -> None:
