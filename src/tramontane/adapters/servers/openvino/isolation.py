@@ -22,16 +22,21 @@ def confine() -> bool:
 
     Best effort: where the system refuses a part, the rest still holds.
     """
+    restrict()
+    return sys.platform == "linux" and _leave_networks()
+
+
+def restrict() -> None:
+    """No core dump with prompts in it, no new privileges, no life after the parent's; networks stay."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform != "linux":
-        return False
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _leave_networks() -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    return _leave_networks(libc)
-
-
-def _leave_networks(libc: ctypes.CDLL) -> bool:
     user, group = os.getuid(), os.getgid()
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         return False

@@ -7,7 +7,7 @@ read is next door. The composition root connects one for each catalogue entry th
 import base64
 import binascii
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -28,8 +28,13 @@ KEPT_SPENDS = 1024
 log = logging.getLogger(__name__)
 
 
-async def connect(model: str, settings: UpstreamSettings) -> "UpstreamServer":
-    """Learn what the server tells about itself. Raises ModelUnavailable when it cannot be reached or refuses us."""
+async def connect(
+    model: str, settings: UpstreamSettings, on_close: Callable[[], Awaitable[None]] | None = None
+) -> "UpstreamServer":
+    """Learn what the server tells about itself; `on_close` is awaited when the connection is given up.
+
+    Raises ModelUnavailable when the server cannot be reached or refuses us.
+    """
     link = Link(model, settings)
     try:
         owner, context_tokens, counter = await learn(link, settings)
@@ -37,7 +42,9 @@ async def connect(model: str, settings: UpstreamSettings) -> "UpstreamServer":
         await link.close()
         raise
     capacity = Capacity(slots=settings.slots, context_tokens=context_tokens or UNKNOWN_CONTEXT_TOKENS)
-    return UpstreamServer(model, settings, link, owner, counter, capacity)
+    server = UpstreamServer(model, settings, link, owner, counter, capacity)
+    server.on_close = on_close
+    return server
 
 
 class UpstreamServer:
@@ -55,6 +62,7 @@ class UpstreamServer:
         self.model = model
         self.capacity = capacity
         self.alive = True
+        self.on_close: Callable[[], Awaitable[None]] | None = None
         self._settings = settings
         self._link = link
         self._owner = owner
@@ -173,6 +181,9 @@ class UpstreamServer:
         """Hang up; requests still running end with Failed."""
         self.alive = False
         await self._link.close()
+        on_close, self.on_close = self.on_close, None
+        if on_close is not None:
+            await on_close()
 
     def _gone(self) -> str:
         return f"the server of {self.model} was disconnected; try again"
