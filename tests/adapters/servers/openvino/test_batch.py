@@ -58,8 +58,8 @@ def test_a_quiet_share_does_not_wait_behind_anothers_flood() -> None:
     for _ in range(3):
         loop.step()
     loop.submit(token_request("quiet", range(12), 5, share="quiet"))
-    # Its two chunks come before and after one of the flood's.
-    reports = [loop.step() for _ in range(3)]
+    # Each of its two chunks waits for at most one of the flood's.
+    reports = [loop.step() for _ in range(4)]
     assert any(choice.request_id == "quiet" for report in reports for choice in report.choices)
 
 
@@ -69,7 +69,8 @@ def test_a_short_prompt_joins_the_chunk_of_a_long_one() -> None:
     loop.submit(token_request("long", range(30), 2, share="a"))
     loop.submit(token_request("short", range(40, 45), 2, share="b"))
     loop.step()
-    assert sorted(np.diff(model.steps[0].begins).tolist()) == [5, 15]
+    loop.step()
+    assert np.diff(model.steps[1].begins).tolist() == [5, 10]
 
 
 @settings(max_examples=40, deadline=None)

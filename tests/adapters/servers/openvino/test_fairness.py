@@ -66,6 +66,15 @@ def test_idle_shares_that_fell_behind_are_forgotten() -> None:
     assert len(order._served) < 10
 
 
+def test_newcomers_at_the_same_level_do_not_overtake() -> None:
+    order = FairOrder()
+    order.join("patient", 1)
+    for index in range(50):
+        order.join(f"new-{index}", 1)
+        shares = ["patient", *(f"new-{other}" for other in range(index + 1))]
+        assert order.least_served(reversed(shares)) == "patient"
+
+
 def test_a_weight_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         FairOrder().join("nobody", 0)

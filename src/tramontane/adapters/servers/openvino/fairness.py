@@ -18,8 +18,8 @@ class FairOrder:
         self._served: dict[str, int] = {}
         self._weight: dict[str, int] = {}
         self._members: dict[str, int] = {}
-        self._joined: dict[str, int] = {}
-        self._joins = 0
+        self._since: dict[str, int] = {}
+        self._changes = 0
         self._floor = 0
 
     def join(self, share: str, weight: int) -> None:
@@ -29,8 +29,7 @@ class FairOrder:
         if share not in self._members:
             self._served[share] = max(self._served.get(share, 0), self._level())
             self._members[share] = 0
-            self._joins += 1
-            self._joined[share] = self._joins
+            self._stamp(share)
         self._members[share] += 1
         self._weight[share] = weight
 
@@ -40,7 +39,7 @@ class FairOrder:
         if self._members[share]:
             return
         level = self._level()
-        del self._members[share], self._weight[share], self._joined[share]
+        del self._members[share], self._weight[share], self._since[share]
         self._floor = self._level() if self._members else max(level, self._served[share])
         self._served = {
             name: served for name, served in self._served.items() if name in self._members or served > self._floor
@@ -49,10 +48,11 @@ class FairOrder:
     def charge(self, share: str, cost: int) -> None:
         """`cost` tokens' worth was served to an active share."""
         self._served[share] += cost * _SCALE // self._weight[share]
+        self._stamp(share)
 
     def least_served(self, shares: Iterable[str]) -> str:
-        """Of equally served ones the one back from idle last: lifted to the others' level, it need not wait a turn."""
-        return min(shares, key=lambda share: (self._served[share], -self._joined[share]))
+        """Of equally served ones the one that has stood there longest, so that newcomers keep nobody waiting."""
+        return min(shares, key=lambda share: (self._served[share], self._since[share]))
 
     def most_served(self, shares: Iterable[str]) -> str:
         """Of equally served ones the first."""
@@ -61,6 +61,10 @@ class FairOrder:
     def virtual_tokens(self, share: str) -> float:
         """The share's counter in tokens for each unit of weight."""
         return self._served.get(share, self._floor) / _SCALE
+
+    def _stamp(self, share: str) -> None:
+        self._changes += 1
+        self._since[share] = self._changes
 
     def _level(self) -> int:
         """The least counter of an active share, which a returning one is lifted to."""
