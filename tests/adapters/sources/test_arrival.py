@@ -1,0 +1,101 @@
+"""Arriving whole or not at all, also when the process is killed or the disk is full; and what the machine has to give."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.fakes.tiny_files import write_folder
+
+from tramontane.adapters.sources.folders import ModelFolders, read_installed
+from tramontane.adapters.sources.install import Engines, Installer, Request, draft_entry
+from tramontane.adapters.sources.machine import read_machine
+from tramontane.adapters.sources.transfer import Counter, Transfer
+from tramontane.foundation.errors import StorageFull
+from tramontane.records.catalog.nouns import LocalSource
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+from tramontane.adapters.sources import transfer
+from tramontane.adapters.sources.folders import ModelFolders
+from tramontane.adapters.sources.install import Engines, Installer, Request, draft_entry
+from tramontane.records.catalog.nouns import LocalSource
+
+die_at = int(sys.argv[3])
+calls = 0
+
+def tick(*words):
+    global calls
+    calls += 1
+    if calls == die_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def prepare(weights, folder, report):
+    folder.mkdir()
+    for part in range(3):
+        report("preparing", part, 3)
+        (folder / f"{part}.bin").write_bytes(b"x" * 100)
+
+real = transfer.flush
+transfer.flush = lambda path: (tick(), real(path))
+installer = Installer(ModelFolders(Path(sys.argv[1])), Engines(lambda weights: None, prepare, False), lambda model: tick())
+installer.pull(draft_entry("mine", LocalSource(path=sys.argv[2]), "own"), Request(), transfer.Transfer(report=tick))
+print(calls)
+"""
+
+
+def pull(home: Path, folder: Path, die_at: int) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", PROGRAM, str(home), str(folder), str(die_at)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_a_kill_at_any_moment_leaves_all_or_nothing(home: Path, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "given")
+    steps = int(pull(tmp_path / "rehearsal", folder, die_at=0).stdout)
+    assert steps > 15
+    for die_at in range(1, steps + 1, 2):
+        assert pull(home, folder, die_at).returncode == -9
+        model = read_installed(ModelFolders(home).final("mine"))
+        if model is None:
+            assert not ModelFolders(home).final("mine").exists()
+            continue
+        assert {path.name for path in Path(model.files_folder).iterdir()} == {file.path for file in model.files}
+        assert {path.name for path in Path(model.prepared).iterdir()} == {file.path for file in model.prepared_files}
+        ModelFolders(home).remove(model)
+    assert pull(home, folder, die_at=0).returncode == 0
+
+
+def test_a_disk_that_fills_up_installs_nothing(home: Path, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "given")
+    registered: list[object] = []
+
+    def prepare(weights: Path, folder: Path, report: object) -> float | None:
+        raise AssertionError("there was no room to prepare")
+
+    installer = Installer(ModelFolders(home), Engines(lambda weights: None, prepare, False), registered.append)
+    with pytest.raises(StorageFull, match="set TRAMONTANE_HOME to a larger disk"):
+        installer.pull(
+            draft_entry("mine", LocalSource(path=str(folder)), "own"), Request(), Transfer(free_bytes=lambda folder: 0)
+        )
+    assert registered == []
+    assert not ModelFolders(home).final("mine").exists()
+
+
+def test_progress_is_told_now_and_then_and_at_the_end() -> None:
+    told: list[tuple[str, int, int]] = []
+    counter = Counter(Transfer(report=lambda *words: told.append(words)), "copying", 10 << 20)
+    for _ in range(10 << 4):
+        counter.add(1 << 16)
+    assert told[0] == ("copying", 0, 10 << 20)
+    assert told[-1] == ("copying", 10 << 20, 10 << 20)
+    assert len(told) < 6
+
+
+def test_the_machine_is_measured(home: Path) -> None:
+    machine = read_machine(home / "not" / "yet" / "there", memory_limit_bytes=5, other_models_bytes=7)
+    assert 0 < machine.memory_available_bytes <= machine.memory_total_bytes
+    assert machine.disk_free_bytes > 0
+    assert 1 <= machine.cores <= (os.cpu_count() or 1)
+    assert (machine.memory_limit_bytes, machine.other_models_bytes) == (5, 7)

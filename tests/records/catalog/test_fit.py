@@ -1,0 +1,81 @@
+"""What a machine can hold: the verdict follows from the numbers, and the numbers are said."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tramontane.records.catalog.builtin import shipped
+from tramontane.records.catalog.fit import GIB, fit, need_of, usable_memory_bytes
+from tramontane.records.catalog.nouns import Machine
+
+CACHE_BYTES = GIB // 2
+LAPTOP = Machine(memory_total_bytes=16 * GIB, memory_available_bytes=12 * GIB, disk_free_bytes=100 * GIB, cores=8)
+ENTRIES = sorted(shipped().entries.values(), key=lambda entry: entry.name)
+SIZES = st.integers(0, 400 * GIB)
+MACHINES = st.builds(
+    Machine,
+    memory_total_bytes=SIZES,
+    memory_available_bytes=SIZES,
+    disk_free_bytes=SIZES,
+    cores=st.integers(1, 64),
+    memory_limit_bytes=SIZES,
+    other_models_bytes=SIZES,
+)
+
+
+def test_the_embedded_model_fits_a_laptop() -> None:
+    answer = fit(shipped().entries["smollm2-135m-instruct"], LAPTOP, cache_bytes=CACHE_BYTES)
+    assert answer.verdict == "fits"
+    assert answer.need.cache_tokens == CACHE_BYTES // (2 * 30 * 3 * 64 * 2)
+
+
+def test_what_does_not_fit_says_by_how_much_and_what_to_do() -> None:
+    answer = fit(shipped().entries["mistral-nemo-instruct-2407"], LAPTOP, cache_bytes=2 * GIB)
+    assert answer.verdict == "does_not_fit"
+    assert answer.reasons[0].startswith("memory: needs 13.")
+    assert "12.00 GiB can be used" in answer.reasons[0]
+    assert "lower [engine] cache_bytes" in answer.reasons[0]
+
+
+def test_a_small_disk_is_an_obstacle_of_its_own() -> None:
+    small = msgspec.structs.replace(LAPTOP, disk_free_bytes=5 * GIB)
+    answer = fit(shipped().entries["mistral-7b-instruct-v0.3"], small, cache_bytes=CACHE_BYTES)
+    assert [reason.split(":")[0] for reason in answer.reasons][:1] == ["disk"]
+    assert "TRAMONTANE_HOME" in answer.reasons[0]
+
+
+def test_other_models_count() -> None:
+    busy = msgspec.structs.replace(LAPTOP, other_models_bytes=10 * GIB)
+    answer = fit(shipped().entries["mistral-7b-instruct-v0.3"], busy, cache_bytes=CACHE_BYTES)
+    assert answer.verdict == "does_not_fit"
+    assert "unload other models, they hold 10.00 GiB" in answer.reasons[0]
+
+
+def test_an_upstream_model_needs_nothing_here() -> None:
+    assert need_of(ENTRIES[0], "upstream", CACHE_BYTES).memory_bytes == 0
+
+
+@given(st.sampled_from(ENTRIES), MACHINES, st.integers(0, 8 * GIB))
+def test_the_verdict_follows_from_the_numbers(entry: object, machine: Machine, cache_bytes: int) -> None:
+    answer = fit(entry, machine, cache_bytes=cache_bytes)  # type: ignore[arg-type]
+    holds = answer.need.memory_bytes <= answer.memory_bytes and answer.need.disk_bytes <= answer.disk_bytes
+    assert (answer.verdict != "does_not_fit") == holds
+    assert bool(answer.reasons) or answer.verdict == "fits"
+
+
+@given(st.sampled_from(ENTRIES), MACHINES, SIZES)
+def test_more_memory_never_makes_it_worse(entry: object, machine: Machine, more: int) -> None:
+    larger = msgspec.structs.replace(
+        machine,
+        memory_total_bytes=machine.memory_total_bytes + more,
+        memory_available_bytes=machine.memory_available_bytes + more,
+    )
+    order = ["does_not_fit", "tight", "fits"]
+    before = fit(entry, machine, cache_bytes=CACHE_BYTES).verdict  # type: ignore[arg-type]
+    after = fit(entry, larger, cache_bytes=CACHE_BYTES).verdict  # type: ignore[arg-type]
+    assert order.index(after) >= order.index(before)
+
+
+@given(MACHINES)
+def test_usable_memory_is_never_more_than_is_there(machine: Machine) -> None:
+    assert 0 <= usable_memory_bytes(machine) <= machine.memory_available_bytes
