@@ -52,12 +52,12 @@ class LimitedProcess:
         with self._lock:
             try:
                 return self._call(msgspec.msgpack.encode(request))
-            except (OSError, EOFError) as error:
-                self._replace()
-                raise LimitReached("it ended the process, most likely by asking for too much memory") from error
             except TimeoutError as error:
                 self._replace()
                 raise LimitReached(f"it took longer than {self._time_limit_s:g} s") from error
+            except (OSError, EOFError) as error:
+                self._replace()
+                raise LimitReached("it ended the process, most likely by asking for too much memory") from error
 
     def close(self) -> None:
         """End the child."""

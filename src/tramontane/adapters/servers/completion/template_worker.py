@@ -72,25 +72,23 @@ def render(template: jinja2.Template, variables: dict[str, Any], limit_chars: in
 
 
 def prepare(setup: dict[str, Any]) -> Work:
-    """Compile the template once; every request then renders it with its own variables."""
-    sandbox = environment()
-    try:
-        template = sandbox.from_string(setup["template"])
-    except jinja2.TemplateError as error:
-        problem = {"error": f"the chat template does not compile: {error}"[:_ERROR_CHARS]}
-        return lambda request: problem
+    """Renders the set-up's template. Compiling waits for the first request: it computes constants, so it needs limits."""
+    compiled: list[jinja2.Template] = []
 
     def work(request: dict[str, Any]) -> dict[str, Any]:
         variables = {**request["variables"], "strftime_now": _strftime_at(request["now_s"])}
         limit = _OUTPUT_BASE_CHARS + 2 * int(request["input_chars"])
         try:
-            return {"text": render(template, variables, limit)}
+            if not compiled:
+                compiled.append(environment().from_string(setup["template"]))
+            return {"text": render(compiled[0], variables, limit)}
         except _Refusal as error:
             return {"refusal": str(error)[:_ERROR_CHARS]}
         except MemoryError:
             raise
         except Exception as error:  # the template is somebody else's program: whatever it raises is its answer
-            return {"error": f"the chat template fails: {error}"[:_ERROR_CHARS]}
+            fault = "does not compile" if isinstance(error, jinja2.TemplateSyntaxError) else "fails"
+            return {"error": f"the chat template {fault}: {error}"[:_ERROR_CHARS]}
 
     return work
 
