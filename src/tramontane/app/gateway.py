@@ -55,7 +55,7 @@ class Gateway(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app, loop="uvloop", http="httptools", ws="none", lifespan="off", access_log=False, server_header=False,
-                log_level=settings.log_level, timeout_graceful_shutdown=settings.http.drain_s,
+                log_level="warning", timeout_graceful_shutdown=settings.http.drain_s,
                 h11_max_incomplete_event_size=settings.http.max_header_bytes,
             )
         )  # fmt: skip
@@ -100,7 +100,7 @@ async def run_gateway(settings: Settings, clock: Clock, records: Opened, listene
         watching = [
             asyncio.create_task(_keep_fresh(records, gateway)),
             asyncio.create_task(_welcome(gateway, settings, records, listener, say)),
-            asyncio.create_task(_load(engine, settings, records, say)),
+            asyncio.create_task(_load(engine, settings, records, clock, say)),
         ]
         try:
             await gateway.serve([listener])
@@ -150,13 +150,15 @@ async def _welcome(gateway: Gateway, settings: Settings, records: Opened, listen
     )
 
 
-async def _load(engine: Engine, settings: Settings, records: Opened, say: Say) -> None:
+async def _load(engine: Engine, settings: Settings, records: Opened, clock: Clock, say: Say) -> None:
     """Load what is wanted from the start; the others load on first use."""
     for model in dict.fromkeys((settings.default_model, *settings.preload)):
         if model not in records.catalogue.view.installed:
             say(f"{model} is not on this machine; fetch it with: tramontane models pull {model}")
             continue
         try:
+            began_ns = clock.monotonic_ns()
             await engine.load(model)
+            say(f"{model} is loaded ({(clock.monotonic_ns() - began_ns) / 1e9:.1f} s).")
         except TramontaneError as error:
             say(f"{model} could not be loaded: {error.message}")

@@ -72,7 +72,7 @@ class Installation:
 
         from tramontane.app.gateway import bind, run_gateway
 
-        logging.getLogger().setLevel(self.settings.log_level.upper())
+        logging.getLogger("tramontane").setLevel(self.settings.log_level.upper())
         setproctitle.setproctitle("tramontane: gateway")
         make_home(self.settings)
         with closing(bind(self.settings)) as listener, self._records(report, first_key=True) as records:
