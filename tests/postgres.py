@@ -29,21 +29,18 @@ class PostgresServer:
         self._data = folder / "data"
 
     def start(self) -> None:
+        """Make the server's files and run it."""
         self._run("initdb", "-D", str(self._data), "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"{OPTIONS} -c unix_socket_directories='{self._folder}'"
-        log = str(self._folder / "server.log")
-        self._run("pg_ctl", "-D", str(self._data), "-l", log, "-o", options, "-w", "start")
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
-
-    def kill(self) -> None:
-        """End the server as a power cut would: every process at once."""
-        self.stop()
+        self.restart()
 
     def restart(self) -> None:
+        """Run it again on the same files."""
         options = f"{OPTIONS} -c unix_socket_directories='{self._folder}'"
         self._run("pg_ctl", "-D", str(self._data), "-l", str(self._folder / "server.log"), "-o", options, "-w", "start")
+
+    def stop(self) -> None:
+        """End every process of it at once, as a crash would."""
+        self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
 
     def create(self) -> str:
         name = "t_" + random_word(12).lower()

@@ -1,6 +1,8 @@
 """A backup taken while others write comes back whole, into either database, and a damaged one is never taken for good."""
 
 import io
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -149,6 +151,41 @@ def test_a_cancelled_backup_leaves_nothing(database: Database, blobs: Blobs, tmp
     with pytest.raises(KeyboardInterrupt):
         backup(database, blobs, tmp_path / "b.tar", SystemClock(), cancel)
     assert [path.name for path in tmp_path.iterdir() if "backup" in path.name or path.suffix == ".tar"] == []
+
+
+FILL = """
+import resource, signal, sys
+from pathlib import Path
+from tramontane.foundation.clock import SystemClock
+from tramontane.foundation.store.backup import backup
+from tramontane.foundation.store.blobs import Blobs
+from tramontane.foundation.store.database import Database
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), int(sys.argv[4])))
+try:
+    backup(Database.open(sys.argv[1]), Blobs(sys.argv[2]), Path(sys.argv[3]), SystemClock(), lambda *told: None)
+except Exception as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.parametrize("room_bytes", [20_000, 200_000, 300_000])
+def test_a_full_disk_is_said_and_leaves_no_half_backup(
+    address: str, database: Database, blobs: Blobs, tmp_path: Path, room_bytes: int
+) -> None:
+    fill(database, blobs)
+    (tmp_path / "saved").mkdir()
+    target = tmp_path / "saved" / "b.tar"
+    command = [sys.executable, "-c", FILL, address, (tmp_path / "blobs").as_uri(), str(target), str(room_bytes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in ("storage_full", "storage_failed")
+    assert list((tmp_path / "saved").iterdir()) == []
+    assert database.check() == []
+
+
+def test_a_folder_that_is_not_there_is_named(database: Database, blobs: Blobs, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="nowhere"):
+        backup(database, blobs, tmp_path / "nowhere" / "b.tar", SystemClock(), quiet)
 
 
 @pytest.fixture

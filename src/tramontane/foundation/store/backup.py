@@ -17,11 +17,12 @@ import msgspec
 from sqlalchemy import Connection, MetaData, Table, func, select
 
 from tramontane.foundation.clock import Clock
-from tramontane.foundation.errors import Conflict, Misconfigured, NotFound
-from tramontane.foundation.store import archive, sqlite
+from tramontane.foundation.errors import BadRequest, Conflict, Misconfigured, NotFound
+from tramontane.foundation.store import archive
 from tramontane.foundation.store.archive import BlobEntry, ContentHash, Manifest, TableEntry
-from tramontane.foundation.store.blobs import Blobs, sync_folder
+from tramontane.foundation.store.blobs import Blobs
 from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.disk import sync_folder, translated
 from tramontane.foundation.store.schema import revision_of
 
 Report = Callable[[str, int, int], None]
@@ -32,11 +33,14 @@ BATCH_ROWS = 1000
 def backup(database: Database, blobs: Blobs, target: Path, clock: Clock, report: Report) -> Manifest:
     """Write everything to `target`, telling `report(stage, done, total)`; an error raised by it cancels.
 
-    Everything acknowledged before the call is in it. Raises Conflict when `target` exists, storage errors.
+    Everything acknowledged before the call is in it. Raises Conflict when `target` exists, BadRequest when its folder does
+    not, storage errors; then nothing is left.
     """
+    if not target.parent.is_dir():
+        raise BadRequest(f"there is no folder {target.parent} for the backup; create it or choose another")
     if target.exists():
         raise Conflict(f"{target} exists; choose another name for the backup")
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as name:
+    with translated(), tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as name:
         folder = Path(name)
         partial = folder / "archive.tar"
         with partial.open("xb") as file:
@@ -88,10 +92,8 @@ def _moment(database: Database, folder: Path, report: Report) -> Iterator[Connec
             yield connection
         return
     report("copying the database", 0, 0)
-    copied = folder / "copy.db"
-    copied.touch(mode=0o600)
-    sqlite.copy_file(sqlite.file_of(database.url), copied)
-    copy = Database.open(f"sqlite:///{copied}")
+    database.copy_to(folder / "copy.db")
+    copy = Database.open(f"sqlite:///{folder / 'copy.db'}")
     try:
         with copy.read() as connection:
             yield connection

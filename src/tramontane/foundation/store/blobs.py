@@ -3,13 +3,11 @@
 A file is there whole or not at all. Knows no meaning of the bytes; the rows that name a blob keep its SHA-256. Blocking.
 """
 
-import errno
 import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
@@ -17,16 +15,15 @@ import msgspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from tramontane.foundation.errors import BadRequest, NotFound, StorageFull, TooLarge
+from tramontane.foundation.errors import BadRequest, NotFound, TooLarge
 from tramontane.foundation.ids import random_word
-from tramontane.foundation.store.errors import StorageFailed
+from tramontane.foundation.store.disk import sync_folder, translated
 from tramontane.foundation.store.scope import Scope
 
 PIECE_BYTES = 1024 * 1024
 PARTIAL = ".partial-"
 MAX_DEPTH = 8
 _PART = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._-]{0,127}", re.ASCII)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Blob(msgspec.Struct, frozen=True):
@@ -57,7 +54,7 @@ class Blobs:
 
     def delete(self, scope: Scope, name: str) -> None:
         """Remove the file; one that is not there is no error."""
-        with _translated(), suppress(FileNotFoundError):
+        with translated(), suppress(FileNotFoundError):
             self._files.rm_file(self._at(path_of(scope, name)))
 
     def names(self, scope: Scope) -> list[str]:
@@ -72,21 +69,21 @@ class Blobs:
     def open_path(self, path: str) -> BinaryIO:
         """As `open`, by the whole path; for backup alone."""
         try:
-            with _translated():
+            with translated():
                 return cast(BinaryIO, self._files.open(self._at(path), "rb"))
         except FileNotFoundError:
             raise NotFound(f"no file {path.split('/', 2)[-1]}") from None
 
     def put_path(self, path: str, source: IO[bytes], *, limit_bytes: int | None = None) -> Blob:
         """As `put`, by the whole path; for restoring alone."""
-        with _translated():
+        with translated():
             return (
                 self._put_local(path, source, limit_bytes) if self._is_local else self._send(path, source, limit_bytes)
             )
 
     def delete_path(self, path: str) -> None:
         """As `delete`, by the whole path; for restoring alone."""
-        with _translated(), suppress(FileNotFoundError):
+        with translated(), suppress(FileNotFoundError):
             self._files.rm_file(self._at(path))
 
     def _put_local(self, path: str, source: IO[bytes], limit_bytes: int | None) -> Blob:
@@ -117,7 +114,7 @@ class Blobs:
 
     def _below(self, path: str) -> list[str]:
         root = self._files._strip_protocol(self._root)
-        with _translated():
+        with translated():
             found = self._files.find(self._at(path) if path else root)
         inside = [str(PurePosixPath(item).relative_to(root)) for item in found]
         return sorted(item for item in inside if not PurePosixPath(item).name.startswith(PARTIAL))
@@ -137,15 +134,6 @@ def checked_path(path: str) -> str:
     if len(parts) > MAX_DEPTH:
         raise BadRequest(f"a file name has at most {MAX_DEPTH - 2} parts", param="name")
     return "/".join(_part(part) for part in parts)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _part(part: str) -> str:
@@ -172,15 +160,3 @@ def _piece(source: IO[bytes]) -> bytes:
         return source.read(PIECE_BYTES)
     except OSError as error:
         raise BadRequest("the file broke off before its end; send it again", param="file") from error
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageFull("no room left for files; free some space, nothing was stored") from error
-        raise StorageFailed("the file store cannot be used at the moment", retry_after_s=5) from error

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, exc, make_url, text
@@ -105,6 +106,12 @@ class Database:
     async def run_write(self, work: Callable[..., Result], *args: object) -> Result:
         """Call blocking `work(*args)`, which writes, on a writing thread, so that readers never stand behind writers."""
         return await self._writers.run(work, *args)
+
+    def copy_to(self, target: Path) -> None:
+        """A consistent copy of a SQLite database in a new file of its owner's, while others write."""
+        target.touch(mode=0o600)
+        with self._translated():
+            sqlite.copy_file(sqlite.file_of(self.url), target)
 
     def check(self) -> list[str]:
         """What is wrong with the store, in words; empty when it is sound."""

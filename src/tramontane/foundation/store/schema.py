@@ -91,6 +91,4 @@ def _step(database: Database, script: ScriptDirectory, revision: str) -> bool:
 def _keep_copy(database: Database, first: str) -> None:
     if database.kind == "sqlite":
         path = sqlite.file_of(database.url)
-        copy = path.with_name(f"{path.name}.before-{first}")
-        copy.touch(mode=0o600)
-        sqlite.copy_file(path, copy)
+        database.copy_to(path.with_name(f"{path.name}.before-{first}"))
