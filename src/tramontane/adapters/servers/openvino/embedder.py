@@ -27,7 +27,7 @@ class Embedder:
     def __init__(self, architecture: BertArchitecture, weights: SafetensorsFile, threads: int | None = None) -> None:
         self.architecture = architecture
         self.dimension = architecture.hidden
-        properties: dict[str, Any] = {"NUM_STREAMS": 1}
+        properties: dict[str, Any] = {"NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
         if threads is not None:
             properties["INFERENCE_NUM_THREADS"] = threads
         compiled = ov.Core().compile_model(build_bert(architecture, weights), "CPU", properties)

@@ -125,6 +125,7 @@ def plugin_properties(dynamic_group: int, threads: int | None) -> dict[str, Any]
     bf16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     properties: dict[str, Any] = {
         "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,  # other processes need these cores too
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
         "KV_CACHE_PRECISION": "bf16" if bf16 else "f16",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": dynamic_group,
