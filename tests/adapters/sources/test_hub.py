@@ -9,9 +9,9 @@ from tests.fakes.hub import FakeHub
 from tests.fakes.tiny_files import folder_files
 
 from tramontane.adapters.sources.errors import ChecksumMismatch, FileRefused, PullCancelled, SourceFailed
-from tramontane.adapters.sources.hub import fetch_hub, list_hub
+from tramontane.adapters.sources.hub import fetch_hub, list_hub, parse_hub
 from tramontane.adapters.sources.transfer import Transfer
-from tramontane.foundation.errors import StorageFull
+from tramontane.foundation.errors import InvalidFields, StorageFull
 from tramontane.records.catalog.nouns import HubSource
 
 SOURCE = HubSource(repository="makers/model")
@@ -59,6 +59,38 @@ def test_patterns_choose_files(hub: FakeHub, into: Path) -> None:
     source = HubSource(repository="makers/model", include=("*.json", "*.safetensors"), exclude=("consolidated*",))
     fetch_hub(source, into, hub.url, Transfer())
     assert "consolidated.safetensors" not in fetched(into)
+
+
+def test_of_several_forms_one_is_taken(hub: FakeHub, into: Path) -> None:
+    doubles = {"consolidated.safetensors": b"x", "model.gguf": b"x", "onnx/model.safetensors": b"x"}
+    hub.add("makers/model", {**folder_files(), **doubles})
+    provenance = fetch_hub(SOURCE, into, hub.url, Transfer())
+    assert fetched(into) == folder_files()
+    assert set(provenance.left_out) == set(doubles)
+
+
+def test_of_several_gguf_files_none_is_guessed_at(hub: FakeHub) -> None:
+    hub.add("makers/model", {"a-Q4_K_M.gguf": b"x", "a-Q8_0.gguf": b"x", "mmproj.gguf": b"x"})
+    with pytest.raises(FileRefused, match=r"has 2 GGUF files \(a-Q4_K_M\.gguf, a-Q8_0\.gguf\)"):
+        list_hub(SOURCE, hub.url)
+    assert [file.path for file in list_hub(parse_hub("makers/model#*Q8_0.gguf"), hub.url).files] == ["a-Q8_0.gguf"]
+
+
+def test_another_choice_of_files_does_not_mix_with_the_first(hub: FakeHub, into: Path) -> None:
+    hub.add("makers/model", {"a-Q4_K_M.gguf": b"4" * 9, "a-Q8_0.gguf": b"8" * 9})
+    fetch_hub(parse_hub("makers/model#*Q4_K_M.gguf"), into, hub.url, Transfer())
+    fetch_hub(parse_hub("makers/model#*Q8_0.gguf"), into, hub.url, Transfer())
+    assert fetched(into) == {"a-Q8_0.gguf": b"8" * 9}
+
+
+def test_a_place_is_read_as_written() -> None:
+    assert parse_hub("a/b.c") == HubSource(repository="a/b.c")
+    assert parse_hub("a/b@v1.0#x.gguf,*.json") == HubSource(
+        repository="a/b", revision="v1.0", include=("x.gguf", "*.json")
+    )
+    for wrong in ("a", "a/b/c", "a/b#", "a/b@", "", "../x/y", "a/b#x y"):
+        with pytest.raises(InvalidFields):
+            parse_hub(wrong)
 
 
 def test_a_broken_transfer_goes_on_within_a_pull(hub: FakeHub, into: Path) -> None:

@@ -12,7 +12,7 @@ from tramontane.records.catalog.aliases import applicable, check_new_alias, foll
 from tramontane.records.catalog.builtin import parse_catalogue, shipped
 from tramontane.records.catalog.engines import choose_engine, expected_engine
 from tramontane.records.catalog.errors import CatalogueBroken, LicenceNotAccepted, ModelNotFound, NameTaken, NoEngine
-from tramontane.records.catalog.licences import acceptance, is_accepted
+from tramontane.records.catalog.licences import acceptance, is_accepted, licence_named
 from tramontane.records.catalog.nouns import (
     EVERYONE,
     Alias,
@@ -194,6 +194,14 @@ def test_another_wording_has_to_be_accepted_anew() -> None:
 
 def test_an_open_licence_asks_for_nothing() -> None:
     assert is_accepted(SHIPPED.licences["apache-2.0"], [], "org")
+
+
+@pytest.mark.parametrize(
+    ("stated", "taken"),
+    [("apache-2.0", "apache-2.0"), ("MIT", "mit"), ("llama-3.2", "unstated"), ("own", "unstated"), ("", "unstated")],
+)
+def test_a_card_cannot_talk_its_way_past_an_agreement(stated: str, taken: str) -> None:
+    assert licence_named(stated, SHIPPED.licences) == taken
 
 
 def test_the_shipped_catalogue_is_sober() -> None:

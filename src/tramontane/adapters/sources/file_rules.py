@@ -5,6 +5,7 @@ source; every source asks here before a file is fetched and again once its bytes
 """
 
 import json
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ PICKLE_SUFFIXES = frozenset(
 MAX_TEXT_BYTES = 256 * 1024 * 1024
 MAX_CONFIG_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 4
+_SHARD = re.compile(r"-0000[2-9]-of-|-000[1-9]\d-of-")
 _EXECUTABLE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines"})
 _FOREIGN_STARTS = {
     b"PK": "a zip archive",
@@ -59,6 +61,25 @@ def select(paths: Iterable[str], include: tuple[str, ...], exclude: tuple[str, .
         refused = any(fnmatchcase(path, pattern) for pattern in exclude)
         (taken if wanted and not refused and is_allowed(path) else left).append(path)
     return taken, left
+
+
+def one_model(paths: list[str], where: str) -> tuple[list[str], list[str]]:
+    """Of a repository that holds its weights in several forms, the one to take, and the doubles left behind.
+
+    Sharded or single `model*.safetensors` come before all else; of several GGUF files none is guessed at. Raises
+    FileRefused naming them.
+    """
+    whole = [path for path in paths if fnmatchcase(path, "model*.safetensors")]
+    ggufs = [path for path in paths if path.lower().endswith(".gguf") and not _SHARD.search(path.lower())]
+    if whole:
+        kept = [path for path in paths if path in whole or PurePosixPath(path).suffix.lower() not in WEIGHT_SUFFIXES]
+        return kept, [path for path in paths if path not in kept]
+    models = [path for path in ggufs if "mmproj" not in path.lower()]
+    if len(models) > 1:
+        raise FileRefused(
+            f"{where} has {len(models)} GGUF files ({', '.join(models[:8])}); say which one, as in {where}#{models[-1]}"
+        )
+    return paths, []
 
 
 def require_weights(paths: Iterable[str], left_out: Iterable[str], where: str) -> None:

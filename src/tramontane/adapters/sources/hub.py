@@ -5,6 +5,7 @@ against the checksum the hub keeps for that commit, and only allow-listed file n
 own download forgets a broken transfer, so the bytes are kept here and asked for from where they end.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,15 +25,16 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers, tqdm
 
 from tramontane.adapters.sources.errors import ChecksumMismatch, FileRefused, SourceFailed
-from tramontane.adapters.sources.file_rules import is_safe_path, require_weights, select
+from tramontane.adapters.sources.file_rules import is_safe_path, one_model, require_weights, select
 from tramontane.adapters.sources.folders import COMMIT
 from tramontane.adapters.sources.transfer import CountedFile, Counter, Transfer, check_file, flush, sha256_of
-from tramontane.foundation.errors import TramontaneError
+from tramontane.foundation.errors import InvalidFields, TramontaneError
 from tramontane.records.catalog.nouns import FileSpec, HubSource, Provenance
 
 _LISTING_TIMEOUT_S = 30
 _MAX_FILES = 10_000
 _PART = ".part"
+_PLACE = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?:#(?P<include>[\w.*?,/-]+))?")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,20 @@ class _Silent(tqdm):
         super().__init__(*args, **options)
 
 
+def parse_hub(text: str) -> HubSource:
+    """Read `owner/name`, `owner/name@revision` and `owner/name#pattern` (which files, several with commas).
+
+    Raises InvalidFields for anything else.
+    """
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise InvalidFields.of(
+            "place", f"{text[:120]!r}: write owner/name, owner/name@revision or owner/name#*Q8_0.gguf"
+        )
+    include = tuple(part for part in (found["include"] or "").split(",") if part)
+    return HubSource(repository=found["repository"], revision=found["revision"] or "main", include=include)
+
+
 def list_hub(source: HubSource, endpoint: str) -> Listing:
     """What a pull would fetch, without fetching it. Raises SourceFailed or FileRefused."""
     with _translated(source, endpoint):
@@ -78,6 +94,9 @@ def list_hub(source: HubSource, endpoint: str) -> Listing:
     siblings = {item.rfilename: item for item in (info.siblings or [])[:_MAX_FILES]}
     taken, left = select(siblings, source.include, source.exclude)
     require_weights(taken, left, f"{source.repository} at {source.revision}")
+    if not source.include:
+        taken, doubles = one_model(taken, source.repository)
+        left = sorted([*left, *doubles])
     files = []
     for path in taken:
         item = siblings[path]
@@ -94,7 +113,7 @@ def fetch_hub(source: HubSource, into: Path, endpoint: str, transfer: Transfer) 
     Raises SourceFailed, FileRefused, ChecksumMismatch, StorageFull or PullCancelled; what has arrived stays.
     """
     listing = list_hub(source, endpoint)
-    _forget_other_commit(into, listing.commit)
+    _forget_others(into, listing)
     present = sum(_size(into / file.path) + _size(_part(into, file)) for file in listing.files)
     transfer.require_room(into, max(0, listing.size_bytes - present), f"fetching {source.repository}")
     counter = Counter(transfer, "fetching", listing.size_bytes)
@@ -146,15 +165,15 @@ def _settle(file: RemoteFile, part: Path, final: Path) -> None:
     part.replace(final)
 
 
-def _forget_other_commit(into: Path, commit: str) -> None:
-    """Files of another commit never mix with this one's. The mark lies beside the folder, not in it."""
+def _forget_others(into: Path, listing: Listing) -> None:
+    """Files of another commit or another choice never mix with these. The mark lies beside the folder, not in it."""
     mark = into.parent / COMMIT
-    if mark.exists() and mark.read_text("utf-8") == commit:
-        return
-    for path in sorted(into.rglob("*"), reverse=True):
-        if path.is_file():
+    same = mark.exists() and mark.read_text("utf-8") == listing.commit
+    wanted = {path for file in listing.files for path in (into / file.path, _part(into, file))} if same else set()
+    for path in into.rglob("*"):
+        if path.is_file() and path not in wanted:
             path.unlink()
-    mark.write_text(commit, "utf-8")
+    mark.write_text(listing.commit, "utf-8")
 
 
 def _part(into: Path, file: RemoteFile) -> Path:

@@ -4,17 +4,29 @@ Pure: acceptances come in as a list. The wording is identified by a hash, so a c
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from tramontane.records.catalog.errors import LicenceNotAccepted
 from tramontane.records.catalog.nouns import EVERYONE, Acceptance, Licence, ModelEntry
 
+UNSTATED = "unstated"
+OWN = "own"
+
 
 def licence_hash(licence: Licence) -> str:
     """SHA-256 over all that was shown to the person who accepts."""
     return hashlib.sha256(msgspec.json.encode(licence)).hexdigest()
+
+
+def licence_named(stated: str, licences: Mapping[str, Licence]) -> str:
+    """The licence a source's own card names, if it is described and open; else UNSTATED, which somebody must vouch for.
+
+    A card is the publisher's word: it may spare nobody an agreement, so only open licences are taken from it.
+    """
+    known = licences.get(stated.lower())
+    return known.id if known is not None and known.kind == "open" and known.id != OWN else UNSTATED
 
 
 def is_accepted(licence: Licence, acceptances: Iterable[Acceptance], organisation_id: str) -> bool:
