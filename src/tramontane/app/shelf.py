@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
+
 from tramontane.adapters.servers.openvino.families import SUPPORTED_FAMILIES
 from tramontane.adapters.servers.openvino.preparing import prepare_weights, refusal
 from tramontane.adapters.sources.bundle import export_bundle
 from tramontane.adapters.sources.folders import ModelFolders
+from tramontane.adapters.sources.hub import list_hub, parse_hub
 from tramontane.adapters.sources.install import Engines, Installer, Request, bundle_entry, draft_entry
 from tramontane.adapters.sources.machine import read_machine
 from tramontane.adapters.sources.transfer import Transfer
@@ -21,6 +24,7 @@ from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.engines import expected_engine
 from tramontane.records.catalog.errors import NoEngine
 from tramontane.records.catalog.fit import fit
+from tramontane.records.catalog.licences import licence_named
 from tramontane.records.catalog.nouns import (
     Alias,
     HubSource,
@@ -95,6 +99,9 @@ class Shelf:
         """An entry for what lies at a path, on a hub or on another server. Raises NameTaken, BadRequest."""
         entry = _entry_of(place, name, licence, key_variable)
         self._catalogue.require_free_name(entry.name)
+        if isinstance(entry.source, HubSource) and licence is None:
+            stated = list_hub(entry.source, self._settings.hub.endpoint).licence
+            entry = msgspec.structs.replace(entry, licence=licence_named(stated, self._catalogue.licences()))
         return entry
 
     def add(self, entry: ModelEntry, report: ProgressReport) -> InstalledModel:
@@ -136,9 +143,8 @@ def _entry_of(place: str, name: str, licence: str | None, key_variable: str) -> 
     if place.startswith(("http://", "https://")):
         return _upstream_entry(place, name, licence or UNKNOWN_LICENCE, key_variable)
     if place.startswith(HUB_PREFIX):
-        repository = place.removeprefix(HUB_PREFIX)
-        source = HubSource(repository=repository)
-        return draft_entry(name or repository.rsplit("/", 1)[-1].lower(), source, licence or UNKNOWN_LICENCE)
+        source = parse_hub(place.removeprefix(HUB_PREFIX))
+        return draft_entry(name or source.repository.rsplit("/", 1)[-1].lower(), source, licence or UNKNOWN_LICENCE)
     path = Path(place).expanduser().absolute()
     if not path.exists():
         raise BadRequest(f"{place}: there is no such file or folder; a hub's model is written {HUB_PREFIX}OWNER/NAME")
