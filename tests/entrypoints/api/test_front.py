@@ -105,7 +105,7 @@ async def test_while_draining_the_open_stream_ends_and_new_work_is_refused(room:
     room.hold = asyncio.Event()
     async with reach(doors) as client:
         inside = asyncio.create_task(client.post("/v1/chat/completions", json=CHAT))
-        while not room.asks:
+        while not room.asks:  # noqa: ASYNC110
             await asyncio.sleep(0)
         doors.drain.begin()
         refused = await client.post("/v1/chat/completions", json=CHAT)
