@@ -92,6 +92,7 @@ class GrammarCompiler:
         special, stops = sorted(tokenizer.special_ids.values()), sorted(profile.stop_ids)
         self._profile = profile
         self._words = (width + 31) // 32
+        self._bytes = frozenset(token[0] for token in tokens if len(token) == 1)
         self._syntax = Syntax(profile.tool_format, profile.thinking, tokenizer.special_ids)
         self._tokenizer = grammar_tokenizer(Vocabulary(tokens, special, stops), stops, quick_masks=True)
         self._limits = parser_limits()
@@ -118,6 +119,7 @@ class GrammarCompiler:
         grammar = grammar_for(ask, self._syntax, thinking)
         if grammar is None:
             return ()
+        self._check_writable(grammar, ask)
         matcher = self._matcher(grammar, ask)
         started = _prefix_tokens(ask, self._profile)
         constraints = []
@@ -134,6 +136,13 @@ class GrammarCompiler:
     def close(self) -> None:
         """End the compiling child process."""
         self._process.close()
+
+    def _check_writable(self, grammar: str, ask: Ask) -> None:
+        """A vocabulary without some byte cannot write every character; a grammar that demands one has no answer."""
+        for char in sorted(set(grammar)):
+            if char > "\x7f" and not self._bytes.issuperset(char.encode("utf-8", "surrogatepass")):
+                text = f"{self._profile.name} cannot write the character U+{ord(char):04X}; remove it from the schema"
+                raise InvalidFields([FieldProblem(_place(ask), text, "schema_error")])
 
     def _matcher(self, grammar: str, ask: Ask) -> LLMatcher:
         """The compiled grammar, from the cache or tried in the child beforehand. Failures are remembered too."""
