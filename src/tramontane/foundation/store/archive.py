@@ -6,12 +6,12 @@ Readable on either database, and by anybody with tar. What comes in is not trust
 import hashlib
 import re
 import tarfile
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
 import msgspec
-from sqlalchemy import LargeBinary, Table
+from sqlalchemy import Boolean, Float, Integer, LargeBinary, String, Table
 
 from tramontane.foundation.errors import BadRequest
 
@@ -20,7 +20,9 @@ MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 PIECE_BYTES = 1024 * 1024
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
-_PORTABLE = (str, int, float, bool, type(None))
+_PORTABLE = (String, Integer, Boolean, Float, LargeBinary)
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(list[Any])
 
 
 class TableEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,22 +62,40 @@ class ContentHash:
         return f"{self._sum:064x}"
 
 
+def columns_of(table: Table) -> list[str]:
+    """Its columns in the order of a line. Raises TypeError for one whose type is not the same on both databases."""
+    for column in table.columns:
+        if not isinstance(column.type, _PORTABLE):
+            raise TypeError(f"{table.name}.{column.name} cannot be backed up; use text, whole numbers or bytes")
+    return sorted(str(column.name) for column in table.columns)
+
+
 def to_line(values: Iterable[Any]) -> bytes:
-    """One row as JSON, bytes as base64. Raises TypeError for a type that is not the same on both databases."""
-    return msgspec.json.encode([_portable(value) for value in values])
+    """One row as JSON, bytes as base64."""
+    return _encoder.encode(list(values))
 
 
-def from_line(line: bytes, table: Table, columns: list[str]) -> dict[str, Any]:
-    """One row back for this table. Raises BadRequest when the line does not fit it."""
-    try:
-        values = msgspec.json.decode(line, type=list[Any])
-        row = dict(zip(columns, values, strict=True))
-        for name, value in row.items():
-            if value is not None and isinstance(table.c[name].type, LargeBinary):
-                row[name] = b64decode(value, validate=True)
-    except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
-        raise BadRequest(f"the backup's rows do not fit table {table.name}: {error}") from None
-    return row
+class LineReader:
+    """Reads the lines of one table back into rows."""
+
+    def __init__(self, table: Table, columns: list[str]) -> None:
+        missing = set(columns) - {column.name for column in table.columns}
+        if missing:
+            raise BadRequest(f"the backup has columns this release does not know: {table.name}.{min(missing)}")
+        self._name = table.name
+        self._columns = columns
+        self._bytes = [name for name in columns if isinstance(table.c[name].type, LargeBinary)]
+
+    def row(self, line: bytes) -> dict[str, Any]:
+        """Raises BadRequest when the line does not fit the table."""
+        try:
+            row = dict(zip(self._columns, _decoder.decode(line), strict=True))
+            for name in self._bytes:
+                if row[name] is not None:
+                    row[name] = b64decode(row[name], validate=True)
+        except (msgspec.MsgspecError, ValueError, TypeError) as error:
+            raise BadRequest(f"the backup's rows do not fit table {self._name}: {error}") from None
+        return row
 
 
 def read_manifest(archive: tarfile.TarFile) -> Manifest:
@@ -128,11 +148,3 @@ def sha256_of(file: IO[bytes]) -> str:
     while piece := file.read(PIECE_BYTES):
         digest.update(piece)
     return digest.hexdigest()
-
-
-def _portable(value: Any) -> Any:
-    if isinstance(value, bytes | memoryview):
-        return b64encode(value).decode()
-    if not isinstance(value, _PORTABLE):
-        raise TypeError(f"a column of type {type(value).__name__} cannot be backed up; use text, numbers or bytes")
-    return value

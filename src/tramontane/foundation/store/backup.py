@@ -102,7 +102,7 @@ def _moment(database: Database, folder: Path, report: Report) -> Iterator[Connec
 
 
 def _add_table(tar: tarfile.TarFile, folder: Path, connection: Connection, table: Table, report: Report) -> TableEntry:
-    columns = sorted(str(column.name) for column in table.columns)
+    columns = archive.columns_of(table)
     total = connection.execute(select(func.count()).select_from(table)).scalar_one()
     content, rows = ContentHash(), 0
     with tempfile.TemporaryFile(dir=folder) as lines:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, MetaData, Table, func, select
 
 from tramontane.foundation.errors import BadRequest, Conflict
 from tramontane.foundation.store import archive
-from tramontane.foundation.store.archive import ContentHash, Manifest
+from tramontane.foundation.store.archive import ContentHash, LineReader, Manifest
 from tramontane.foundation.store.backup import BATCH_ROWS, lines_of, tables_of
 from tramontane.foundation.store.blobs import Blobs, checked_path
 from tramontane.foundation.store.database import Database
@@ -92,7 +92,8 @@ def _fill_tables(tar: tarfile.TarFile, manifest: Manifest, database: Database, r
 def _fill_table(tar: tarfile.TarFile, manifest: Manifest, connection: Connection, table: Table, report: Report) -> None:
     entry = manifest.tables[table.name]
     file = cast(IO[bytes], tar.extractfile(archive.table_member(table.name)))
-    rows = (archive.from_line(line, table, entry.columns) for line in file)
+    reader = LineReader(table, entry.columns)
+    rows = (reader.row(line) for line in file)
     done = 0
     for batch in _batches(rows):
         connection.execute(table.insert(), batch)
