@@ -130,7 +130,7 @@ def error_named(code: str, message: str) -> TramontaneError:
     if kind is InvalidFields:
         return BadRequest(message, code=code)
     if kind in (RateLimited, QuotaExhausted, Overloaded, ModelUnavailable):
-        return kind(message, retry_after_s=1.0, code=code)  # type: ignore[call-arg]
+        return kind(message, retry_after_s=1.0, code=code)
     return kind(message, code=code)
 
 

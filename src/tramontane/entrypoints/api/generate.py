@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -96,7 +97,7 @@ class Generator:
         content = msgspec.json.encode(writers.whole(ask.id, ask.model, created_s, drafts, spend))
         return Response(content, headers=headers, media_type="application/json")
 
-    def headers(self, caller: Caller, body: GenerationBody) -> dict[str, str]:
+    def headers(self, caller: Caller, body: BaseModel) -> dict[str, str]:
         headers = rate_headers(self._doors.engine.rates(caller))
         ignored = ignored_fields(body)
         if ignored:

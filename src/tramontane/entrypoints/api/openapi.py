@@ -28,7 +28,7 @@ _USAGE = _object(
 )  # fmt: skip
 _CARD = _object("id object created owned_by", "type capabilities aliases max_context_length", id=_TEXT, object=_TEXT)
 _ROWS = {"type": "array", "items": {"type": "object"}}
-_ERROR = {
+_ERROR: dict[str, Any] = {
     "description": "A refusal: flat with `object: error` under /v1, inside `error` under /openai/v1",
     "content": {"application/json": {"schema": {"type": "object"}}},
 }
@@ -38,10 +38,10 @@ def _answer(schema: dict[str, Any], *, stream: bool = False) -> Responses:
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if stream:
         content["text/event-stream"] = {"schema": {"type": "string"}}
-    errors = {
-        status: _ERROR for status in ("400", "401", "404", "413", "415", "422", "429", "431", "503", "4XX", "5XX")
-    }
-    return {200: {"description": "The answer", "content": content}, **errors}
+    answers: Responses = {200: {"description": "The answer", "content": content}}
+    for status in ("400", "401", "404", "413", "415", "422", "429", "431", "503", "4XX", "5XX"):
+        answers[status] = _ERROR
+    return answers
 
 
 _COMPLETION = _object("id object created model choices usage", choices=_ROWS, usage=_USAGE, id=_TEXT, model=_TEXT)

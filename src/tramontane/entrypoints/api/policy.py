@@ -46,7 +46,7 @@ def policy_of(route: BaseRoute) -> Policy:
     if policy not in ("public", "key"):
         path = getattr(route, "path", route)
         raise Misconfigured(f"the route {path} declares no policy; mark its function @public or @needs_key")
-    return policy  # type: ignore[no-any-return]
+    return policy
 
 
 def check_policies(routes: list[BaseRoute]) -> None:
@@ -91,9 +91,9 @@ def _guarded(
         if policy == "key":
             request.state.caller = await caller_of(request.scope, doors.authenticate)
         if model is None:
-            return await endpoint(request=request, **request.path_params)  # type: ignore[no-any-return]
+            return await endpoint(request=request, **request.path_params)
         body = await read_body(request, model, doors.settings)
-        return await endpoint(request=request, body=body, **request.path_params)  # type: ignore[no-any-return]
+        return await endpoint(request=request, body=body, **request.path_params)
 
     async def guarded(request: Request) -> Response:
         shape = shape_of(request.scope["path"])

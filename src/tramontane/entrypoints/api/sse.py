@@ -10,10 +10,10 @@ from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
+from tramontane.engine.facade import Answer
 from tramontane.entrypoints.api.dialects.frames import Frames
 from tramontane.entrypoints.api.errors import INTERNAL
 from tramontane.entrypoints.api.metrics import StreamMeter
-from tramontane.entrypoints.api.ports import Answer
 from tramontane.entrypoints.api.presence import ClientGone, Presence
 from tramontane.foundation.errors import TramontaneError
 from tramontane.foundation.events import Event, Failed

@@ -39,8 +39,8 @@ class EmbeddingBody(BaseModel):
         if isinstance(self.input, str):
             return (self.input,)
         if isinstance(self.input[0], int):
-            return (tuple(self.input),)  # type: ignore[arg-type]
-        return tuple(one if isinstance(one, str) else tuple(one) for one in self.input)  # type: ignore[arg-type]
+            return (tuple(self.input),)
+        return tuple(one if isinstance(one, str) else tuple(one) for one in self.input)
 
 
 class OpenAIEmbedding(EmbeddingBody):
