@@ -72,10 +72,12 @@ class Chooser:
         self._draws = Draws.of(drawn, rules, uniforms) if drawn else None
         self._tokens: list[int] = [-1] * count
         self._output: StepOutput | None = None
+        self._finite: list[bool] = []
 
     def settle(self, output: StepOutput) -> None:
         """Choose for every row that can be chosen together with others."""
         self._output = output
+        self._finite = np.isfinite(output.lse).tolist()
         if self._best.size:
             for sample, token in zip(self._best.tolist(), take_best(output, self._best), strict=True):
                 self._tokens[sample] = token
@@ -85,9 +87,8 @@ class Chooser:
 
     def healthy(self, place: int, row: Row) -> bool:
         """Whether the model gave this row finite probabilities."""
-        assert self._output is not None
         first = self._first[place]
-        return bool(np.isfinite(self._output.lse[first : first + 1 + len(row.guesses)]).all())
+        return all(self._finite[first : first + 1 + len(row.guesses)])
 
     def take(self, place: int, row: Row) -> Taken:
         """The tokens of one row: up to and with the first that a guess had wrong or that ends the answer.

@@ -12,7 +12,8 @@ SHORT_MATCH = 2
 MAX_GUESSES = 12
 _FIRST_ESTIMATE = {LONG_MATCH: 0.5, SHORT_MATCH: 0.3}
 _LEARNING_RATE = 0.12
-_PROBE_EVERY = 24
+_PROBE_EVERY = 100
+_TOKEN_BITS = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,9 @@ class PromptLookup:
     def __init__(self, prompt: Sequence[int], source: Sequence[int] = ()) -> None:
         self._text = [*prompt, *source, *prompt[-LONG_MATCH:]] if source else list(prompt)
         self._indexed = 0
-        self._long: dict[tuple[int, int, int], int] = {}
-        self._short: dict[tuple[int, int], int] = {}
+        # Keys are two or three token ids packed into one integer, half the memory of tuples.
+        self._long: dict[int, int] = {}
+        self._short: dict[int, int] = {}
         self._estimate = dict(_FIRST_ESTIMATE)
         self._matched = 0
         self._idle = 0
@@ -85,22 +87,26 @@ class PromptLookup:
 
     def _match(self) -> int | None:
         """Where to copy from: one past the latest earlier place of the last tokens, the longer match preferred."""
-        self._index_up_to(len(self._text) - 1)
         text = self._text
-        place = self._long.get(tuple(text[-LONG_MATCH:]))  # type: ignore[arg-type]
+        self._index_up_to(len(text) - 1)
+        if len(text) < LONG_MATCH:
+            return None
+        short = text[-2] << _TOKEN_BITS | text[-1]
+        place = self._long.get(text[-3] << 2 * _TOKEN_BITS | short)
         self._matched = LONG_MATCH
         if place is None:
-            place = self._short.get(tuple(text[-SHORT_MATCH:]))  # type: ignore[arg-type]
+            place = self._short.get(short)
             self._matched = SHORT_MATCH
         return place
 
     def _index_up_to(self, end: int) -> None:
         """Enter every n-gram that ends before `end`, later places over earlier ones."""
         text = self._text
-        for last in range(max(self._indexed, SHORT_MATCH - 1), end):
-            self._short[text[last - 1], text[last]] = last + 1
-            if last >= LONG_MATCH - 1:
-                self._long[text[last - 2], text[last - 1], text[last]] = last + 1
+        for last in range(max(self._indexed, 1), end):
+            short = text[last - 1] << _TOKEN_BITS | text[last]
+            self._short[short] = last + 1
+            if last > 1:
+                self._long[text[last - 2] << 2 * _TOKEN_BITS | short] = last + 1
         self._indexed = max(self._indexed, end)
 
 
