@@ -1,6 +1,8 @@
 """Stepping: contradictory steps are refused before native code sees them, and waiting lets other threads run."""
 
 import dataclasses
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -101,3 +103,9 @@ def test_other_threads_run_while_a_step_computes(model: PagedModel) -> None:
     done.set()
     ticker.join()
     assert ticks[0] > before
+
+
+def test_the_engine_process_needs_no_model_readers() -> None:
+    program = "import sys, tramontane.adapters.servers.openvino.paged_model; print('gguf' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"

@@ -8,10 +8,11 @@ from gguf import GGMLQuantizationType
 from safetensors.numpy import save_file
 from tests.fakes.decoder_reference import Weights, random_config, random_weights
 from tests.fakes.model_files import write_folder, write_gguf
+from tramontane.adapters.servers.openvino.tensor_source import TensorSource
 
 from tramontane.adapters.servers.openvino.errors import ModelFileError
 from tramontane.adapters.servers.openvino.safetensors_file import SafetensorsFile
-from tramontane.adapters.servers.openvino.tensors import TensorSource, open_source
+from tramontane.adapters.servers.openvino.tensors import open_source
 
 KINDS = {
     GGMLQuantizationType.F32: 0.0,

@@ -1,6 +1,7 @@
 """The shape of a decoder model: everything the graph must know besides the weights.
 
-Reads it from a GGUF header or a Hugging Face `config.json` and keeps it in `engine.json`; knows no tensor.
+Reads it from a Hugging Face `config.json` and keeps it in `engine.json`; knows no tensor, and leaves GGUF headers to
+`gguf_header`, whose library is slow to import and which the engine process therefore must not need.
 A family or feature without a graph raises `UnsupportedArchitecture`, which names it and what is supported.
 """
 
@@ -11,19 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from gguf import GGUFReader
-
 from tramontane.adapters.servers.openvino.errors import ModelFileError, UnsupportedArchitecture
 from tramontane.adapters.servers.openvino.families import SUPPORTED_FAMILIES
 from tramontane.adapters.servers.openvino.rope import scaled_frequencies
-
-_GGUF_LONG_FIELDS = (
-    "tokenizer.ggml.tokens",
-    "tokenizer.ggml.token_type",
-    "tokenizer.ggml.scores",
-    "tokenizer.ggml.merges",
-)
 
 
 @dataclass(frozen=True)
@@ -130,85 +121,13 @@ def _from_config_values(family: str, config: Mapping[str, Any], generation: Mapp
         rope_dim=rope_dim,
         rope_frequencies=frequencies,
         rope_attention_factor=factor,
-        bos_ids=_ids(generation.get("bos_token_id", config.get("bos_token_id"))),
-        eos_ids=_ids(generation.get("eos_token_id", config.get("eos_token_id"))),
+        bos_ids=token_ids(generation.get("bos_token_id", config.get("bos_token_id"))),
+        eos_ids=token_ids(generation.get("eos_token_id", config.get("eos_token_id"))),
     )
 
 
-def from_gguf(reader: GGUFReader) -> Architecture:
-    """Read the header of an open GGUF file; the caller has validated the file's structure."""
-    fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith(_GGUF_LONG_FIELDS)}
-    tensors = {tensor.name for tensor in reader.tensors}
-    family = str(fields.get("general.architecture"))
-    if family not in SUPPORTED_FAMILIES:
-        raise unsupported(f"general.architecture {family!r}")
-    if fields.get(f"{family}.expert_count"):
-        raise unsupported(f"{family} with a mixture of experts")
-    if any(name.startswith("rope_factors_") for name in tensors):
-        raise unsupported("rope_scaling type 'longrope'")
-    factors = next((tensor.data for tensor in reader.tensors if tensor.name == "rope_freqs.weight"), None)
-    try:
-        return _from_gguf_values(family, fields, tensors, factors, _gguf_vocab_size(reader))
-    except KeyError as error:
-        raise ModelFileError(f"GGUF header: field {error} is missing; fetch the file again") from error
-
-
-def _from_gguf_values(
-    family: str, fields: Mapping[str, Any], tensors: set[str], factors: np.ndarray | None, vocab_size: int
-) -> Architecture:
-    def field(name: str, default: Any = None) -> Any:
-        return fields[f"{family}.{name}"] if default is None else fields.get(f"{family}.{name}", default)
-
-    heads = int(field("attention.head_count"))
-    hidden = int(field("embedding_length"))
-    head_dim = int(field("attention.key_length", hidden // heads))
-    rope_dim = int(field("rope.dimension_count", head_dim))
-    context = int(field("context_length"))
-    scaling = {
-        "type": {"none": "default"}.get(kind := str(field("rope.scaling.type", "none")), kind),
-        "factor": field("rope.scaling.factor", 1.0),
-        "original_max_position_embeddings": field("rope.scaling.original_context_length", 0),
-    }
-    frequencies, attention_factor = scaled_frequencies(
-        float(field("rope.freq_base", 10_000.0)), rope_dim, scaling, context
-    )
-    if factors is not None:
-        frequencies = tuple(float(value) for value in np.asarray(frequencies) / np.asarray(factors, np.float64))
-    window = int(field("attention.sliding_window", 0) or 0)
-    return Architecture(
-        family=family,
-        layers=int(field("block_count")),
-        hidden=hidden,
-        intermediate=int(field("feed_forward_length")),
-        heads=heads,
-        kv_heads=int(field("attention.head_count_kv", heads)),
-        head_dim=head_dim,
-        vocab_size=vocab_size,
-        context_tokens=context,
-        norm_eps=float(field("attention.layer_norm_rms_epsilon")),
-        tied_head="output.weight" not in tensors,
-        qkv_bias="blk.0.attn_q.bias" in tensors or "blk.0.attn_qkv.bias" in tensors,
-        output_bias="blk.0.attn_output.bias" in tensors,
-        qk_norm="blk.0.attn_q_norm.weight" in tensors,
-        sliding_window=window if window < context else 0,
-        rope_dim=rope_dim,
-        rope_frequencies=frequencies,
-        rope_attention_factor=attention_factor,
-        bos_ids=_ids(fields.get("tokenizer.ggml.bos_token_id")),
-        eos_ids=tuple(
-            sorted({i for key in ("eos", "eot", "eom") for i in _ids(fields.get(f"tokenizer.ggml.{key}_token_id"))})
-        ),
-    )
-
-
-def _gguf_vocab_size(reader: GGUFReader) -> int:
-    for tensor in reader.tensors:
-        if tensor.name == "token_embd.weight":
-            return int(tensor.shape[1])
-    raise ModelFileError("GGUF: tensor 'token_embd.weight' is missing; fetch the file again")
-
-
-def _ids(value: Any) -> tuple[int, ...]:
+def token_ids(value: Any) -> tuple[int, ...]:
+    """None, one id or a list of ids as a tuple."""
     if value is None:
         return ()
     return tuple(int(item) for item in value) if isinstance(value, list | tuple) else (int(value),)

@@ -13,7 +13,7 @@ import psutil
 from tramontane.adapters.servers.openvino.paged_model import PagedModel, exact_properties
 from tramontane.adapters.servers.openvino.prepared import matrix_names
 from tramontane.adapters.servers.openvino.steps import StepInput
-from tramontane.adapters.servers.openvino.tensors import TensorSource
+from tramontane.adapters.servers.openvino.tensor_source import TensorSource
 from tramontane.adapters.servers.openvino.weights import ExactNodes, source_names
 
 _CHUNK_TOKENS = 64

@@ -30,7 +30,8 @@ from tramontane.adapters.servers.openvino.prepared import (
     vector_names,
 )
 from tramontane.adapters.servers.openvino.safetensors_file import SafetensorsWriter
-from tramontane.adapters.servers.openvino.tensors import TensorSource, open_source
+from tramontane.adapters.servers.openvino.tensor_source import TensorSource
+from tramontane.adapters.servers.openvino.tensors import open_source
 from tramontane.adapters.servers.openvino.weights import source_names
 from tramontane.foundation.errors import StorageFull
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tramontane.adapters.servers.openvino.architecture import Architecture
 from tramontane.adapters.servers.openvino.errors import ModelFileError
-from tramontane.adapters.servers.openvino.tensors import TensorSource
+from tramontane.adapters.servers.openvino.tensor_source import TensorSource
 from tramontane.adapters.servers.openvino.weights import source_names
 
 FORMAT_VERSION = 1

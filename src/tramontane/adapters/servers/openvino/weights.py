@@ -11,7 +11,7 @@ import openvino as ov
 from openvino import opset13 as opset
 
 from tramontane.adapters.servers.openvino.safetensors_file import SafetensorsFile
-from tramontane.adapters.servers.openvino.tensors import TensorSource
+from tramontane.adapters.servers.openvino.tensor_source import TensorSource
 
 FUSED_PARTS = {"qkv": ("q", "k", "v")}
 
