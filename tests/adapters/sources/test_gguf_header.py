@@ -1,6 +1,7 @@
 """The GGUF check: what a sound file says, what each kind of damage is called, and that no bytes can break it."""
 
 import io
+import random
 import struct
 from pathlib import Path
 
@@ -167,6 +168,52 @@ def test_no_mutation_escapes_the_check(edits: list[tuple[int, bytes]], cut: int 
         return
     end = max((info.offset + info.size_bytes for info in header.tensors), default=0)
     assert header.data_begin + end <= len(mutated) + 32
+
+
+def test_ten_thousand_mutations_of_a_written_file(tmp_path: Path) -> None:
+    """Cheap and many, on a file of the format's own writer; every survivor lies within the file."""
+    content = write_gguf(tmp_path / "model.gguf").read_bytes()
+    header_bytes = read_gguf(tmp_path / "model.gguf").data_begin
+    choose = random.Random(20260)
+    refused = 0
+    for _ in range(10_000):
+        mutated = bytearray(content)
+        for _ in range(choose.randint(1, 4)):
+            mutated[choose.randrange(header_bytes)] = choose.choice((0, 1, 0x7F, 0x80, 0xFF, choose.randrange(256)))
+        try:
+            header = check_gguf(io.BytesIO(mutated), "model.gguf", len(mutated))
+        except FileRefused:
+            refused += 1
+            continue
+        assert all(header.data_begin + info.offset + info.size_bytes <= len(mutated) for info in header.tensors)
+    assert refused > 1_000
+
+
+def test_lists_in_lists_are_counted_over_the_whole_file() -> None:
+    empty = struct.pack("<IQ", U32, 0)
+    half = struct.pack("<IQ", ARRAY, 40_000) + empty * 40_000
+    keys = [ARCHITECTURE, key("a", ARRAY, half)]
+    content = file_of(keys, [])
+    assert check_gguf(io.BytesIO(content), "model.gguf", len(content)).lengths["a"] == 40_000
+    assert "more than 65,536 lists in lists" in refusal(file_of([*keys, key("b", ARRAY, half)], []))
+
+
+def test_a_text_too_long_is_refused_among_many(tmp_path: Path) -> None:
+    items = b"".join(text(b"x" * 3) for _ in range(200)) + struct.pack("<Q", (1 << 20) + 1)
+    assert "1,048,577 bytes" in refusal(
+        file_of([ARCHITECTURE, key("a", ARRAY, struct.pack("<IQ", STRING, 300) + items)], [])
+    )
+
+
+@given(st.lists(st.binary(max_size=2_000), min_size=65, max_size=400))
+@settings(max_examples=50, deadline=2_000)
+def test_many_texts_are_passed_over_exactly(texts: list[bytes]) -> None:
+    packed = key("a", ARRAY, struct.pack("<IQ", STRING, len(texts)) + b"".join(map(text, texts)))
+    last = key("llama.context_length", U32, struct.pack("<I", 77))
+    content = file_of([ARCHITECTURE, packed, last], [])
+    header = check_gguf(io.BytesIO(content), "model.gguf", len(content))
+    assert header.number("context_length") == 77
+    assert header.lengths["a"] == len(texts)
 
 
 @settings(max_examples=500, deadline=2_000)

@@ -173,6 +173,16 @@ def test_a_second_pull_only_checks(workshop: Workshop, folder: Path) -> None:
     assert workshop.prepared == 1
 
 
+def test_a_moved_data_folder_is_taken_up_again(workshop: Workshop, folder: Path, tmp_path: Path) -> None:
+    workshop.pull(from_folder(folder))
+    moved = Workshop(tmp_path / "moved")
+    workshop.folders.home.rename(moved.folders.home)
+    model = moved.pull(from_folder(folder))
+    assert moved.prepared == 0
+    assert Path(model.weights) == moved.folders.root / "mine" / "files"
+    Verifier().verify(model, Transfer(), full=True)
+
+
 def test_a_second_pull_mends_what_is_damaged(workshop: Workshop, folder: Path) -> None:
     model = workshop.pull(from_folder(folder))
     (Path(model.files_folder) / "model.safetensors").write_bytes(b"damaged")

@@ -24,7 +24,14 @@ class ByteReader:
         self._limit = limit_bytes
         self._window = b""
         self._window_begin = 0
+        self._tally = 0
         self.position = 0
+
+    def tally(self, limit: int, what: str) -> None:
+        """One more of what a file may hold only so many of. Raises FileRefused beyond `limit`."""
+        self._tally += 1
+        if self._tally > limit:
+            raise self.refused(f"has more than {limit:,} {what}")
 
     def bytes(self, count: int, what: str) -> bytes:
         """The next `count` bytes. Raises FileRefused when the file or the budget ends before."""
@@ -44,6 +51,32 @@ class ByteReader:
         """Pass over `count` bytes unread."""
         self._require(count, what)
         self.position += count
+
+    def skip_texts(self, count: int, limit_bytes: int, what: str) -> None:
+        """Pass over `count` texts, each after its length in 8 bytes. Vocabularies have hundreds of thousands."""
+        while count:
+            length = self.u64(f"the length of a text of {what}")
+            self._check_text(length, limit_bytes, what)
+            self.skip(length, what)
+            count = self._skip_texts_in_window(count - 1, limit_bytes, what)
+
+    def _skip_texts_in_window(self, count: int, limit_bytes: int, what: str) -> int:
+        """As far as the bytes at hand reach; how many texts remain."""
+        window, end = self._window, len(self._window)
+        place = self.position - self._window_begin
+        while count and place + 8 <= end:
+            length = _U64.unpack_from(window, place)[0]
+            self._check_text(length, limit_bytes, what)
+            if place + 8 + length > end:
+                break
+            place += 8 + length
+            count -= 1
+        self.position = max(self.position, self._window_begin + place)
+        return count
+
+    def _check_text(self, length: int, limit_bytes: int, what: str) -> None:
+        if length > limit_bytes:
+            raise self.refused(f"{what} is a text of {length:,} bytes, at most {limit_bytes:,} are allowed")
 
     def u32(self, what: str) -> int:
         """An unsigned number of 4 bytes."""

@@ -85,11 +85,29 @@ def write_manifest(folder: Path, model: InstalledModel) -> None:
 
 
 def read_installed(folder: Path) -> InstalledModel | None:
-    """The description beside a model's files; None when there is no such folder. Raises FileRefused."""
+    """The description beside a model's files, its paths as they are now; None without one. Raises FileRefused.
+
+    A data folder that has been moved or restored elsewhere still knows its models.
+    """
     path = folder / MANIFEST
     if not path.exists():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=InstalledModel)
+        model = msgspec.json.decode(path.read_bytes(), type=InstalledModel)
     except msgspec.DecodeError as error:
         raise FileRefused(f"{path}: not sound ({error}); remove the model and pull it again") from None
+    return model if model.folder == str(folder) else _moved(model, Path(model.folder), folder)
+
+
+def _moved(model: InstalledModel, before: Path, now: Path) -> InstalledModel:
+    def here(text: str) -> str:
+        path = Path(text)
+        return str(now / path.relative_to(before)) if text and path.is_relative_to(before) else text
+
+    return msgspec.structs.replace(
+        model,
+        folder=str(now),
+        files_folder=here(model.files_folder),
+        weights=here(model.weights),
+        prepared=here(model.prepared),
+    )

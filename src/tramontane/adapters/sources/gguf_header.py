@@ -19,6 +19,7 @@ MAX_TENSORS = 65_536
 MAX_STRING_BYTES = 1 << 20
 MAX_ARRAY_ITEMS = 1 << 24
 MAX_NESTING = 2
+MAX_NESTED_LISTS = 65_536
 MAX_HEADER_BYTES = 1 << 26
 MAX_NAME_BYTES = 65_535
 MAX_ALIGNMENT_BYTES = 1 << 16
@@ -154,6 +155,8 @@ def _read_value(reader: ByteReader, kind: int, key: str, nesting: int) -> tuple[
 def _read_array(reader: ByteReader, key: str, nesting: int) -> tuple[Value, int]:
     if nesting > MAX_NESTING:
         raise reader.refused(f"field {key!r} nests lists more than {MAX_NESTING} deep")
+    if nesting > 1:
+        reader.tally(MAX_NESTED_LISTS, "lists in lists")
     kind = reader.u32(f"the item type of {key}")
     count = reader.u64(f"the length of {key}")
     if count > MAX_ARRAY_ITEMS:
@@ -164,11 +167,11 @@ def _read_array(reader: ByteReader, key: str, nesting: int) -> tuple[Value, int]
             reader.skip(count * layout.size, f"the items of {key}")
             return None, count
         return tuple(reader.number(layout, key) for _ in range(count)), count
+    if kind == _STRING and count > _KEPT_ITEMS:
+        reader.skip_texts(count, MAX_STRING_BYTES, key)
+        return None, count
     kept: list[Value] = []
     for _ in range(count):
-        if kind == _STRING and count > _KEPT_ITEMS:
-            _skip_text(reader, key)
-            continue
         item, _ = _read_value(reader, kind, key, nesting)
         if count <= _KEPT_ITEMS:
             kept.append(item)
@@ -188,10 +191,6 @@ def _text(reader: ByteReader, what: str, limit_bytes: int) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         raise reader.refused(f"{what} is not UTF-8 text: {_shown(data[:16])}") from None
-
-
-def _skip_text(reader: ByteReader, what: str) -> None:
-    reader.skip(_text_length(reader, what, MAX_STRING_BYTES), what)
 
 
 def _alignment(reader: ByteReader, values: Mapping[str, Value]) -> int:
