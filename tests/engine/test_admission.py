@@ -39,6 +39,10 @@ def test_retry_after_is_always_whole_seconds_in_range(seconds: float, jitter: fl
         assert seconds <= wait_s <= seconds * 1.2 + 1
 
 
+def test_an_unknown_wait_is_a_short_one() -> None:
+    assert retry_after_s(math.nan, 1.0) == 1 and retry_after_s(math.inf, 1.0) == 60
+
+
 def test_jitter_keeps_callers_from_returning_together() -> None:
     assert {retry_after_s(20, step / 10) for step in range(11)} >= {20, 22, 24}
 

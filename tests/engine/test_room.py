@@ -633,3 +633,104 @@ async def test_a_receipt_waits_for_the_servers_own_count_of_a_cancelled_answer()
     await asyncio.sleep(2)
     assert world.book.of("s")["generated_tokens"] == 1 and world.book.of("s")["cache_reads"] == 0
     world.assert_nothing_left()
+
+
+@virtually
+async def test_counting_a_model_that_takes_long_to_load_says_so() -> None:
+    world = World(max_wait_s=3)
+    world.starter.before_start = lambda model: asyncio.sleep(10)
+    with pytest.raises(ModelUnavailable, match="still loading"):
+        await world.engine.count(caller(), chat_ask("c"))
+    await asyncio.sleep(10)
+    assert await world.engine.count(caller(), chat_ask("c")) == 2
+    world.assert_nothing_left()
+
+
+@virtually
+async def test_who_waits_is_told_when_the_replacement_cannot_be_loaded() -> None:
+    world = World(slots=1)
+    await world.answer("warm")
+    running = asyncio.create_task(world.answer("running"))
+    await asyncio.sleep(STEP_S * 3)
+    waiting = [asyncio.create_task(world.answer(f"w{number}", "b")) for number in range(3)]
+    await asyncio.sleep(STEP_S)
+    world.starter.failures = [ModelUnavailable("the weights are gone; pull the model again", retry_after_s=30)]
+    world.server.die()
+    assert isinstance(last(await running), Failed)
+    for task in waiting:
+        with pytest.raises(ModelUnavailable, match="weights are gone"):
+            await task
+    world.assert_nothing_left()
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_server_that_dies_over_reading_an_ask_is_replaced_once(deaths: int) -> None:
+    async def main() -> None:
+        world = World()
+        build = world.starter.build
+
+        def deadly(model: str) -> FakeModelServer:
+            server = build(model)
+            assert isinstance(server, FakeModelServer)
+            if len(world.starter.servers) < deaths:
+
+                async def prepare(ask: Ask, **rest: object) -> Any:
+                    server.die()
+                    raise EngineFailed("gone")
+
+                server.prepare = prepare  # type: ignore[method-assign, assignment]
+            return server
+
+        world.starter.build = deadly
+        if deaths == 1:
+            assert isinstance(last(await world.answer("r")), Finished)
+        else:
+            with pytest.raises(EngineFailed):
+                await world.answer("r")
+            assert world.book.of("r")["outcome"] == "failed"
+        assert len(world.starter.servers) == 2
+        await asyncio.sleep(1)
+        world.assert_nothing_left()
+
+    run_virtually(main())
+
+
+@virtually
+async def test_a_death_while_unloading_brings_the_model_back_for_those_in_line() -> None:
+    world = World(slots=1)
+    await world.answer("warm")
+    running = asyncio.create_task(world.answer("running"))
+    waiting = asyncio.create_task(world.answer("waiting", "b"))
+    await asyncio.sleep(STEP_S * 4)
+    unloading = asyncio.create_task(world.engine.unload("fake"))
+    await asyncio.sleep(STEP_S)
+    world.server.die()
+    assert isinstance(last(await running), Failed)
+    await unloading
+    assert isinstance(last(await waiting), Finished) and len(world.starter.servers) == 2
+    world.assert_nothing_left()
+
+
+@virtually
+async def test_a_hung_preparation_is_given_up() -> None:
+    world = World(first_token_s=5)
+    await world.answer("warm")
+
+    async def hangs(ask: Ask, **rest: object) -> Any:
+        await asyncio.sleep(1000)
+
+    world.server.prepare = hangs  # type: ignore[method-assign, assignment]
+    with pytest.raises(Overloaded):
+        await world.answer("r")
+    with pytest.raises(DeadlineExceeded):
+        await world.answer("s", deadline_ms=100)
+    world.assert_nothing_left()
+
+
+@virtually
+async def test_draining_twice_is_draining_once() -> None:
+    world = World()
+    await world.answer("r")
+    await world.engine.drain(1)
+    await world.engine.drain(0)
+    assert not world.server.alive

@@ -145,14 +145,20 @@ class Seating:
     async def count(self, caller: Caller, ask: Ask, ref: ModelRef) -> int:
         """Prompt tokens of an ask, prepared and discarded."""
         self._take_request(caller, self.clock.monotonic_ns())
-        async with asyncio.timeout(self.policy.max_wait_s):
-            server = await self.fleet.ready(ref.name, ref.idle_unload_s)
-            self.fleet.hold(server)
-            try:
-                prepared = await self._read(server, caller, ask, ref.name)
-                server.discard(prepared)
-            finally:
-                self.fleet.release(server)
+        try:
+            async with asyncio.timeout(self.policy.max_wait_s):
+                return await self._count(caller, ask, ref)
+        except TimeoutError:
+            raise self._still_loading(ref.name) from None
+
+    async def _count(self, caller: Caller, ask: Ask, ref: ModelRef) -> int:
+        server = await self.fleet.ready(ref.name, ref.idle_unload_s)
+        self.fleet.hold(server)
+        try:
+            prepared = await self._read(server, caller, ask, ref.name)
+            server.discard(prepared)
+        finally:
+            self.fleet.release(server)
         return prepared.prompt_tokens
 
     def tick(self) -> None:
@@ -226,9 +232,13 @@ class Seating:
         except TimeoutError:
             if self.clock.monotonic_ns() >= work.deadline_ns:
                 raise _deadline() from None
-        raise ModelUnavailable(
-            f"{ref.name} is still loading; try again later",
-            retry_after_s=admission.retry_after_s(self.fleet.loading_hint_s(ref.name), self._jitter()),
+        raise self._still_loading(ref.name)
+
+    def _still_loading(self, model: str) -> ModelUnavailable:
+        hint_s = self.fleet.loading_hint_s(model)
+        return ModelUnavailable(
+            f"{model} is still loading; try again later",
+            retry_after_s=admission.retry_after_s(hint_s, self._jitter()),
         )
 
     async def _read(self, server: ModelServer, caller: Caller, ask: Ask, model: str) -> Prepared:
