@@ -51,9 +51,8 @@ class GrammarConstraint:
         if self.complete:
             return self._end_mask
         raw = self._matcher.compute_bitmask()
-        if self._matcher.is_error():
-            return self._end_mask
-        return np.frombuffer(raw, np.uint32)[: self._words]
+        allowed = np.frombuffer(raw, np.uint32)[: self._words]
+        return self._end_mask if self._matcher.is_error() or not allowed.any() else allowed
 
     def accept(self, token: int) -> None:
         """Move on by one token; an end token ends the answer."""
@@ -94,7 +93,9 @@ class GrammarCompiler:
         self._words = (width + 31) // 32
         self._bytes = frozenset(token[0] for token in tokens if len(token) == 1)
         self._syntax = Syntax(profile.tool_format, profile.thinking, tokenizer.special_ids)
-        self._tokenizer = grammar_tokenizer(Vocabulary(tokens, special, stops), stops, quick_masks=True)
+        self._tokenizer = grammar_tokenizer(
+            Vocabulary(tokens, special, stops, tokenizer.encode), stops, quick_masks=True
+        )
         self._limits = parser_limits()
         self._process = LimitedProcess(
             _WORKER,

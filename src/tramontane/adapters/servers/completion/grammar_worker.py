@@ -4,6 +4,7 @@ Knows llguidance; whatever a schema makes it do ends with this process and not w
 `grammar.GrammarCompiler` through `limited.LimitedProcess`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
@@ -11,15 +12,24 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from tramontane.adapters.servers.completion.limited import Work, serve
 
 _PROBE_STEPS = 12
+Encode = Callable[[str], list[int]]
 
 
 class Vocabulary:
-    """Token bytes in the shape llguidance asks for. `encode` is used for hints only, so bytes one by one will do."""
+    """Token bytes in the shape llguidance asks for.
+
+    Where a grammar leaves only one text, llguidance allows only the tokens `encode` writes it with: they must be the ones
+    the model learned, or it is led through forced words byte by byte and loses its thread. Without `encode` (a grammar is
+    merely tried out) bytes one by one will do.
+    """
 
     is_tokenizer_wrapper = True
 
-    def __init__(self, tokens: list[bytes], special_ids: list[int], stop_ids: list[int]) -> None:
+    def __init__(
+        self, tokens: list[bytes], special_ids: list[int], stop_ids: list[int], encode: Encode | None = None
+    ) -> None:
         self.tokens = tokens
+        self._encode = encode
         self.special_token_ids = special_ids
         self.eos_token_id = stop_ids[0] if stop_ids else len(tokens) - 1
         self.bos_token_id = None
@@ -27,6 +37,10 @@ class Vocabulary:
 
     def __call__(self, text: bytes | str) -> list[int]:
         raw = text.encode() if isinstance(text, str) else text
+        if self._encode is not None:
+            learned = self._encode(raw.decode("utf-8", "replace"))
+            if b"".join(self.tokens[token] for token in learned) == raw:
+                return learned
         return [self._single[raw[at : at + 1]] for at in range(len(raw)) if raw[at : at + 1] in self._single]
 
 
