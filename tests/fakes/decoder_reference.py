@@ -120,18 +120,26 @@ def _attention(config: dict[str, Any], weights: Weights, name: str, rows: np.nda
 
 
 def _rotated(config: dict[str, Any], heads: np.ndarray) -> np.ndarray:
-    """Pair (x[i], x[i + half]) of each head turned by position times frequency i."""
-    half = config["head_dim"] // 2
-    frequencies = config["rope_theta"] ** (-np.arange(half) / half)
+    """Pair (x[i], x[i + half]) of each head's rotating part turned by position times frequency i."""
+    rotating = int(config["head_dim"] * config.get("partial_rotary_factor", 1.0))
+    half = rotating // 2
+    angles = np.arange(len(heads))[:, None, None] * rotary_frequencies(config, rotating)
+    stretch = (config.get("rope_scaling") or {}).get("attention_factor", 1.0)
+    cosine, sine = np.cos(angles) * stretch, np.sin(angles) * stretch
+    first, second, still = heads[..., :half], heads[..., half:rotating], heads[..., rotating:]
+    turned = [first * cosine - second * sine, second * cosine + first * sine, still]
+    return np.concatenate(turned, -1).astype(np.float32)
+
+
+def rotary_frequencies(config: dict[str, Any], rotating: int) -> np.ndarray:
+    """Radians per token of each rotating pair."""
+    frequencies = config["rope_theta"] ** (-np.arange(rotating // 2) / (rotating // 2))
     scaling = config.get("rope_scaling") or {}
     if scaling.get("rope_type") == "linear":
-        frequencies = frequencies / scaling["factor"]
+        return frequencies / scaling["factor"]
     if scaling.get("rope_type") == "llama3":
-        frequencies = np.array([_llama3_frequency(value, scaling) for value in frequencies])
-    angles = np.arange(len(heads))[:, None, None] * frequencies
-    first, second = heads[..., :half], heads[..., half:]
-    turned = [first * np.cos(angles) - second * np.sin(angles), second * np.cos(angles) + first * np.sin(angles)]
-    return np.concatenate(turned, -1).astype(np.float32)
+        return np.array([_llama3_frequency(value, scaling) for value in frequencies])
+    return frequencies
 
 
 def _llama3_frequency(frequency: float, scaling: dict[str, Any]) -> float:

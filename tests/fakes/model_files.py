@@ -10,7 +10,7 @@ from typing import Any
 import gguf
 import numpy as np
 from safetensors.numpy import save_file
-from tests.fakes.decoder_reference import Weights
+from tests.fakes.decoder_reference import Weights, rotary_frequencies
 
 _GGUF_PARTS = {
     "model.embed_tokens": "token_embd",
@@ -69,11 +69,27 @@ def write_gguf(path: Path, config: dict[str, Any], weights: Weights, kind: gguf.
             writer.add_tensor(gguf_name(name), values)
         else:
             writer.add_tensor(gguf_name(name), gguf.quants.quantize(values, kind), raw_dtype=kind)
+    if config.get("rope_scaling"):
+        plain = rotary_frequencies({**config, "rope_scaling": None}, config["head_dim"])
+        factors = plain / rotary_frequencies(config, config["head_dim"])
+        writer.add_tensor("rope_freqs.weight", factors.astype(np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def fused_parts(config: dict[str, Any], weights: Weights) -> Weights:
+    """The same weights with q, k and v in one tensor and gate and up in another, as phi3's files have them."""
+    fused = dict(weights)
+    for layer in range(config["num_hidden_layers"]):
+        name = f"model.layers.{layer}."
+        parts = [fused.pop(f"{name}self_attn.{part}_proj.weight") for part in "qkv"]
+        fused[f"{name}self_attn.qkv_proj.weight"] = np.concatenate(parts)
+        parts = [fused.pop(f"{name}mlp.{part}_proj.weight") for part in ("gate", "up")]
+        fused[f"{name}mlp.gate_up_proj.weight"] = np.concatenate(parts)
+    return fused
 
 
 def gguf_name(name: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType
 from tests.fakes.decoder_reference import random_config, random_weights, reference_logits
-from tests.fakes.model_files import write_folder, write_gguf
+from tests.fakes.model_files import fused_parts, write_folder, write_gguf
 from tests.fakes.steps import Line, step_of
 
 from tramontane.adapters.servers.openvino.paged_model import PagedModel, exact_properties
@@ -29,10 +29,16 @@ CONFIGS = {
     ),
     "linear scaling": random_config("llama", rope_scaling={"rope_type": "linear", "factor": 4.0}),
     "mistral with a window": random_config("mistral", sliding_window=40, tie_word_embeddings=False),
+    "stretched rotation": random_config(
+        "llama", rope_scaling={"rope_type": "yarn", "factor": 1.0, "attention_factor": 1.3}
+    ),
+    "phi3 with part of a head rotating": random_config("phi3", partial_rotary_factor=0.5, tie_word_embeddings=False),
     "qwen2": random_config("qwen2"),
     "qwen3": random_config("qwen3"),
 }
-GGUF_CONFIGS = {name: CONFIGS[name] for name in ("llama", "llama with a head of its own", "qwen2", "qwen3")}
+GGUF_CONFIGS = {
+    name: CONFIGS[name] for name in ("llama", "llama with a head of its own", "llama3 scaling", "qwen2", "qwen3")
+}
 
 
 def exact_model(path: Path) -> PagedModel:
@@ -47,7 +53,8 @@ def assert_close(actual: np.ndarray, expected: np.ndarray) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_folder_gives_the_reference_logits(tmp_path: Path, name: str) -> None:
     config, weights = CONFIGS[name], random_weights(CONFIGS[name])
-    model = exact_model(write_folder(tmp_path / "model", config, weights))
+    stored = fused_parts(config, weights) if config["model_type"] == "phi3" else weights
+    model = exact_model(write_folder(tmp_path / "model", config, stored))
     blocks = list(range(model.block_count))
     output = model.step(step_of([(Line(blocks), PROMPT)], model.block_tokens, range(len(PROMPT))))
     assert_close(output.logits, reference_logits(config, weights, PROMPT))

@@ -7,11 +7,11 @@ import pytest
 from gguf import GGMLQuantizationType
 from safetensors.numpy import save_file
 from tests.fakes.decoder_reference import Weights, random_config, random_weights
-from tests.fakes.model_files import write_folder, write_gguf
-from tramontane.adapters.servers.openvino.tensor_source import TensorSource
+from tests.fakes.model_files import fused_parts, write_folder, write_gguf
 
 from tramontane.adapters.servers.openvino.errors import ModelFileError
 from tramontane.adapters.servers.openvino.safetensors_file import SafetensorsFile
+from tramontane.adapters.servers.openvino.tensor_source import TensorSource
 from tramontane.adapters.servers.openvino.tensors import open_source
 
 KINDS = {
@@ -59,14 +59,8 @@ def test_a_folder_of_one_file_or_several(tmp_path: Path, shards: int) -> None:
 def test_phi3_parts_are_cut_from_their_fused_tensors(tmp_path: Path) -> None:
     config = random_config("phi3", tie_word_embeddings=False)
     weights = random_weights(config)
-    fused = dict(weights)
-    for layer in range(2):
-        name = f"model.layers.{layer}."
-        parts = [fused.pop(f"{name}self_attn.{part}_proj.weight") for part in "qkv"]
-        fused[f"{name}self_attn.qkv_proj.weight"] = np.concatenate(parts)
-        parts = [fused.pop(f"{name}mlp.{part}_proj.weight") for part in ("gate", "up")]
-        fused[f"{name}mlp.gate_up_proj.weight"] = np.concatenate(parts)
-    assert_holds(open_source(write_folder(tmp_path / "m", config, fused)), weights, 0.0)
+    folder = write_folder(tmp_path / "m", config, fused_parts(config, weights))
+    assert_holds(open_source(folder), weights, 0.0)
 
 
 def test_half_and_brain_floats_are_widened(tmp_path: Path) -> None:
