@@ -165,7 +165,7 @@ async def test_content_types(client: httpx2.AsyncClient, headers: dict[str, str]
     assert response.status_code == status
 
 
-@pytest.mark.parametrize("value", ["0", "-5", "soon", "1.5", "9" * 30, "٣"])
+@pytest.mark.parametrize("value", ["0", "-5", "soon", "1.5", "9" * 30, "0" * 11 + "19" * 9, "٣"])
 async def test_a_senseless_time_limit_is_named(client: httpx2.AsyncClient, value: str) -> None:
     response = await client.post(CHAT, json=chat(), headers={"x-request-timeout-ms": value.encode()})
     assert (response.status_code, response.json()["param"]) == (422, "x-request-timeout-ms")

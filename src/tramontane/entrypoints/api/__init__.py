@@ -2,5 +2,6 @@
 
 from tramontane.entrypoints.api.application import build_app
 from tramontane.entrypoints.api.ports import Doors, ModelCard
+from tramontane.entrypoints.api.server import listen, serve
 
-__all__ = ["Doors", "ModelCard", "build_app"]
+__all__ = ["Doors", "ModelCard", "build_app", "listen", "serve"]

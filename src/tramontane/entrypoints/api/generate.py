@@ -45,7 +45,7 @@ def deadline_of(request: Request) -> int | None:
     value = request.headers.get("x-request-timeout-ms")
     if value is None:
         return None
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:12]) <= LONGEST_TIMEOUT_MS:
+    if not value.isascii() or not value.isdigit() or len(value) > 8 or not 1 <= int(value) <= LONGEST_TIMEOUT_MS:
         message = f"x-request-timeout-ms must be a whole number of milliseconds from 1 to {LONGEST_TIMEOUT_MS}"
         raise InvalidFields.of("x-request-timeout-ms", message)
     return int(value)

@@ -1,0 +1,94 @@
+"""The doors on a real socket: starting, a port in use, and stopping while a stream is open."""
+
+import asyncio
+import socket
+from typing import Any
+
+import httpx2
+import pytest
+from tests.fakes.doors import KEY, fake_doors, scripted
+from tests.fakes.engine_room import FakeRoom
+from tests.fakes.model_server import Answer, FakeModelServer
+
+from tramontane.entrypoints.api import body
+from tramontane.entrypoints.api.server import listen, serve
+from tramontane.foundation.errors import Misconfigured
+from tramontane.foundation.nouns import Ask
+from tramontane.foundation.settings import HttpSettings
+
+
+def chat(text: str, **fields: Any) -> dict[str, Any]:
+    return {"model": "fake", "messages": [{"role": "user", "content": text}], **fields}
+
+
+def at(listener: socket.socket) -> httpx2.AsyncClient:
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    return httpx2.AsyncClient(base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=30)
+
+
+def test_a_port_in_use_is_named_with_its_cure() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(Misconfigured, match="in use; stop what uses it"):
+        listen("127.0.0.1", taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.1"])
+def test_an_address_that_is_not_ours_is_named(host: str) -> None:
+    with pytest.raises(Misconfigured, match="cannot listen"):
+        listen(host, 0)
+
+
+async def test_stopping_lets_the_open_stream_end_and_refuses_new_work() -> None:
+    release = asyncio.Event()
+
+    def script(ask: Ask, max_tokens: int) -> Answer:
+        return Answer(batches=scripted(ask, max_tokens).batches, step_s=1.0)
+
+    async def sleep(_seconds: float) -> None:
+        await release.wait()
+
+    doors = fake_doors(FakeRoom(FakeModelServer("fake", script=script, sleep=sleep)))
+    stop = asyncio.Event()
+    with listen("127.0.0.1", 0) as listener:
+        server = asyncio.create_task(serve(doors, listener, stop))
+        async with at(listener) as client:
+            async with client.stream("POST", "/v1/chat/completions", json=chat("hello", stream=True)) as stream:
+                assert stream.status_code == 200
+                stop.set()
+                while not doors.drain.closing:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+                assert (await client.post("/v1/chat/completions", json=chat("hello"))).json()["code"] == "draining"
+                release.set()
+                assert (await stream.aread()).endswith(b"data: [DONE]\n\n")
+            assert await server
+            with pytest.raises(httpx2.ConnectError):
+                await client.get("/healthz")
+
+
+async def test_a_stream_that_does_not_end_is_cut() -> None:
+    doors = fake_doors(settings=HttpSettings(drain_s=0))
+    stop = asyncio.Event()
+    with listen("127.0.0.1", 0) as listener:
+        server = asyncio.create_task(serve(doors, listener, stop))
+        body = chat("silent", stream=True)
+        async with at(listener) as client, client.stream("POST", "/v1/chat/completions", json=body) as stream:
+            stop.set()
+            with pytest.raises(httpx2.RemoteProtocolError):
+                await stream.aread()
+        assert await server is False
+    room = doors.engine
+    assert isinstance(room, FakeRoom)
+    assert room.servers["fake"].load.running == 0
+
+
+async def test_a_body_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "SLOWEST_BODY_S", 0.05)
+    stop = asyncio.Event()
+    with listen("127.0.0.1", 0) as listener:
+        server = asyncio.create_task(serve(fake_doors(), listener, stop))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n"
+        writer.write(f"{head}content-length: 50\r\n\r\n{{".encode())
+        assert b" 408 " in await reader.readline()
+        writer.close()
+        stop.set()
+        await server
