@@ -125,16 +125,17 @@ class _Found(msgspec.Struct, kw_only=True):
 def _add_tokenizer_config(found: _Found, source: Path) -> None:
     config = _json(source / "tokenizer_config.json")
     found.bos, found.eos = _token_name(config.get("bos_token")), _token_name(config.get("eos_token"))
-    tokenizer = FastTokenizer.from_file(source / TOKENIZER_FILE)
-    adds_bos = config.get("add_bos_token", tokenizer.begins_with_special)
-    found.bos_id = tokenizer.added_ids.get(found.bos) if adds_bos and found.bos else None
+    tokenizer = _json(source / TOKENIZER_FILE)
+    added = {token["content"]: int(token["id"]) for token in tokenizer.get("added_tokens", [])}
+    adds_bos = config.get("add_bos_token", json.dumps(found.bos) in json.dumps(tokenizer.get("post_processor")))
+    found.bos_id = added.get(found.bos) if adds_bos and found.bos else None
     template = config.get("chat_template")
     if isinstance(template, list):
         template = next((entry["template"] for entry in template if entry.get("name") == "default"), None)
     path = source / TEMPLATE_FILE
     found.template = path.read_text("utf-8") if path.exists() else template
-    if found.eos in tokenizer.added_ids:
-        found.stop_ids.add(tokenizer.added_ids[found.eos])
+    if found.eos in added:
+        found.stop_ids.add(added[found.eos])
 
 
 def _finish(found: _Found, folder: Path) -> None:

@@ -65,30 +65,32 @@ def byte_level_alphabet() -> dict[str, int]:
 class FastTokenizer:
     """A `tokenizer.json` vocabulary (byte-level BPE, or sentencepiece-like with byte fallback). Fulfils TextTokenizer."""
 
-    def __init__(self, tokenizer: Tokenizer, bos_id: int | None = None) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, description: str, bos_id: int | None = None) -> None:
+        """`description` is the content of a `tokenizer.json`."""
         self.bos_id = bos_id
-        description: dict[str, Any] = json.loads(tokenizer.to_str())
-        added = description.get("added_tokens", [])
+        content: dict[str, Any] = json.loads(description)
+        added = content.get("added_tokens", [])
+        self.added_ids: Mapping[str, int] = {token["content"]: token["id"] for token in added}
         self.special_ids: Mapping[str, int] = {
             token["content"]: token["id"] for token in added if token.get("special", False)
         }
-        self._byte_level = _uses_byte_level(description.get("decoder"))
-        self.strips_first_space = not self._byte_level and _strips_first_space(description.get("decoder"))
-        by_id = {index: text for text, index in tokenizer.get_vocab(with_added_tokens=True).items()}
+        self._byte_level = _uses_byte_level(content.get("decoder"))
+        self.strips_first_space = not self._byte_level and _strips_first_space(content.get("decoder"))
+        self._tokenizer = _endless(description)
+        self._plain = _endless(description)
+        # No control token is reachable from text here, so that user input cannot forge one.
+        self._plain.encode_special_tokens = True
+        by_id = {index: text for text, index in self._tokenizer.get_vocab(with_added_tokens=True).items()}
         self.vocab_size = max(by_id) + 1
-        self.added_ids: Mapping[str, int] = {token["content"]: token["id"] for token in added}
-        self.begins_with_special = tokenizer.num_special_tokens_to_add(False) > 0
         names = set(self.added_ids.values())
         self._bytes = [self._bytes_of(by_id.get(index, ""), index in names) for index in range(self.vocab_size)]
         self._special = frozenset(self.special_ids.values())
-        self._plain = _without_special(description)
 
     @classmethod
     def from_file(cls, path: Path, bos_id: int | None = None) -> "FastTokenizer":
         """Read a `tokenizer.json`. Raises Misconfigured when the file is missing or malformed."""
         try:
-            return cls(Tokenizer.from_file(str(path)), bos_id)
+            return cls(path.read_text("utf-8"), bos_id)
         except Exception as error:  # the wheel raises bare Exception for every problem
             raise Misconfigured(
                 f"{path.name} is not a readable tokenizer ({error}); prepare the model again"
@@ -132,11 +134,12 @@ def _strips_first_space(decoder: Mapping[str, Any] | None) -> bool:
     return any(_strips_first_space(part) for part in decoder.get("decoders", ()))
 
 
-def _without_special(description: Mapping[str, Any]) -> Tokenizer:
-    """The same vocabulary with no control token reachable from text, so that user input cannot forge one."""
-    kept = [token for token in description.get("added_tokens", []) if not token.get("special", False)]
-    plain = {**description, "added_tokens": kept, "post_processor": None, "truncation": None, "padding": None}
-    return Tokenizer.from_str(json.dumps(plain))
+def _endless(description: str) -> Tokenizer:
+    """The tokenizer without the cutting and filling some files ask for."""
+    tokenizer = Tokenizer.from_str(description)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 class IncrementalDecoder:
