@@ -23,14 +23,16 @@ _POLL_S = 0.2
 _STOP_WAIT_S = 5
 _LAST_WORDS_CHARACTERS = 800
 _MAX_FILES = 10_000
+_LOG = "pip.log"
 Launch = Callable[[Sequence[str], Path], "subprocess.Popen[str]"]
 
 
 def _launch(command: Sequence[str], scratch: Path) -> "subprocess.Popen[str]":
     environment = {**os.environ, "TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment, text=True
-    )
+    with (scratch / _LOG).open("w") as log:  # a file, because nobody reads a pipe while pip runs
+        return subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL, env=environment, text=True
+        )
 
 
 def fetch_wheel(
@@ -147,7 +149,8 @@ def _run_pip(source: WheelSource, scratch: Path, transfer: Transfer, launch: Lau
     finally:
         _end(process)
     if process.returncode:
-        words = (process.stderr.read() if process.stderr else "").strip()[-_LAST_WORDS_CHARACTERS:]
+        log = scratch / _LOG
+        words = log.read_text("utf-8", "replace").strip()[-_LAST_WORDS_CHARACTERS:] if log.exists() else ""
         raise SourceFailed(
             f"pip could not fetch {requirement} (exit {process.returncode}): {words or 'it said nothing'}\n"
             "Check the network or pip's index settings, or put the wheel into a folder and set PIP_FIND_LINKS to it"
