@@ -14,7 +14,7 @@ from tramontane.adapters.servers.completion.prompt import Rendered
 from tramontane.adapters.servers.completion.thinking import ThinkingSplitter, Thought
 from tramontane.adapters.servers.completion.tokenizer import IncrementalDecoder, TextTokenizer
 from tramontane.adapters.servers.completion.tools import MARKS_SEEN, Call, tool_parser
-from tramontane.adapters.servers.openvino.request import TokenLogprobs
+from tramontane.adapters.servers.tokens import TokenLogprobs
 from tramontane.foundation.events import (
     Candidate,
     ChoiceEnd,

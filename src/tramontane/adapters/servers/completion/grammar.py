@@ -21,7 +21,7 @@ from tramontane.adapters.servers.completion.grammar_text import Syntax, grammar_
 from tramontane.adapters.servers.completion.grammar_worker import Vocabulary, grammar_tokenizer, parser_limits
 from tramontane.adapters.servers.completion.limited import LimitedProcess, LimitReached
 from tramontane.adapters.servers.completion.profile import ModelProfile
-from tramontane.adapters.servers.openvino.request import Constraint
+from tramontane.adapters.servers.tokens import Constraint
 from tramontane.foundation.errors import FieldProblem, InvalidFields
 from tramontane.foundation.nouns import Ask
 

@@ -4,32 +4,11 @@ Text, templates and tools are unknown here; the loop never sees a string.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
-import numpy as np
-
+from tramontane.adapters.servers.tokens import Constraint, TokenLogprobs
 from tramontane.foundation.nouns import Limits, Sampling, Spend
 
-
-class Constraint(Protocol):
-    """A grammar's view of one answer: which tokens may come next."""
-
-    def mask(self) -> np.ndarray:
-        """Bit set over the vocabulary, uint32 [ceil(V / 32)], bit 1 for an allowed token; valid until `accept`."""
-        ...
-
-    def accept(self, token: int) -> None:
-        """Tell the grammar the token taken; it was allowed."""
-        ...
-
-    def allowed_prefix(self, tokens: list[int]) -> int:
-        """How many of these guessed tokens the grammar would accept from here, in order; changes nothing."""
-        ...
-
-    @property
-    def complete(self) -> bool:
-        """Nothing but the end of the answer is allowed now."""
-        ...
+__all__ = ["ChoiceStep", "Constraint", "StepReport", "TokenLogprobs", "TokenRequest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +34,6 @@ class TokenRequest:
     logprobs: int | None = None
     constraints: tuple[Constraint, ...] = ()
     guess_from: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenLogprobs:
-    """Natural-log probabilities at one position: the token taken and the k best, best first."""
-
-    taken: float
-    top: list[tuple[int, float]]
 
 
 @dataclass(slots=True)
