@@ -493,6 +493,26 @@ async def test_unload_waits_for_its_requests_and_new_ones_load_it_again() -> Non
 
 
 @virtually
+async def test_a_model_loaded_and_never_used_unloads_at_once() -> None:
+    world = World()
+    await world.engine.load("fake")
+    await world.engine.unload("fake")
+    assert world.engine.status().replicas["fake"].state == "absent" and not world.server.alive
+
+
+@virtually
+async def test_requests_sent_again_after_a_death_in_mid_answer_are_not_taken_for_poison() -> None:
+    world = World()
+    for attempt in range(3):
+        tasks = [asyncio.create_task(world.answer(f"r{attempt}-{number}")) for number in range(5)]
+        await asyncio.sleep(STEP_S * 4.5)
+        world.server.die()
+        assert all(isinstance(last(events), Failed) for events in await asyncio.gather(*tasks))
+    assert isinstance(last(await world.answer("again")), Finished)
+    world.assert_nothing_left()
+
+
+@virtually
 async def test_a_silent_death_is_noticed_and_replaced_before_anyone_asks() -> None:
     world = World()
     await world.engine.start()

@@ -244,6 +244,7 @@ class Fleet:
             replica.loading = None
         now_ns = self._clock.monotonic_ns()
         replica.held_by = 0
+        replica.free.set()
         replica.last_error = ""
         replica.load_s = (now_ns - began_ns) / SECOND_NS
         replica.last_used_ns = now_ns

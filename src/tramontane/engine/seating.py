@@ -357,12 +357,16 @@ class Seating:
         await self.fleet.ready(model)
 
     def _server_died(self, server: ModelServer) -> None:
-        """Remember who may have killed it: those in prefill, or everyone on it when none was."""
+        """Remember who may have killed it: those in prefill, or the only one on it.
+
+        Among several that were being decoded nobody is blamed: their callers send them again together, and the innocent
+        would be refused with the guilty. A model that keeps dying so is quarantined instead.
+        """
         states = (TicketState.RUNNING, TicketState.PAUSED)
         works = [w for w in self._works.values() if w.server is server and w.ticket and w.ticket.state in states]
-        prime = [work for work in works if work.ticket is not None and work.ticket.in_prefill]
+        blamed = works if len(works) == 1 else [w for w in works if w.ticket is not None and w.ticket.in_prefill]
         now_ns = self.clock.monotonic_ns()
-        for fingerprint in {work.fingerprint() for work in prime or works}:
+        for fingerprint in {work.fingerprint() for work in blamed}:
             self._suspects.present_at_death(fingerprint, now_ns)
 
 
