@@ -50,15 +50,14 @@ def decide(queue: FairQueue, capacity: Capacity, policy: Policy, now_ns: int) ->
         if not _make_room(queue, capacity, policy, now_ns, decisions, blocked):
             break
         blocked = _fill(queue, capacity, policy, now_ns, decisions)
-    for waiting in queue.tickets():
-        decisions.wake_at(waiting.give_up_ns)
+    if queue.soonest_give_up_ns is not None:
+        decisions.wake_at(queue.soonest_give_up_ns)
     return decisions
 
 
 def _expire(queue: FairQueue, now_ns: int, decisions: Decisions) -> None:
-    for ticket in [ticket for ticket in queue.tickets() if ticket.give_up_ns <= now_ns]:
-        queue.leave(ticket, now_ns)
-        decisions.expired.append(ticket)
+    if queue.soonest_give_up_ns is not None and queue.soonest_give_up_ns <= now_ns:
+        decisions.expired = queue.give_up(now_ns)
 
 
 def _fill(queue: FairQueue, capacity: Capacity, policy: Policy, now_ns: int, decisions: Decisions) -> list[Ticket]:
@@ -124,6 +123,8 @@ def _make_room(
             decisions.paused += chosen
             _start(queue, ticket, now_ns, decisions)
             return True
+        # Those behind it were served more, so fewer could be paused for them.
+        return False
     return False
 
 

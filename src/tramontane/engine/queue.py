@@ -105,6 +105,8 @@ class FairQueue:
         self.prefill_tokens = 0
         self.suspects_in_prefill = 0
         self.paused = 0
+        # No ticket gives up earlier; it may be earlier than any does, after one left. None when nobody waits.
+        self.soonest_give_up_ns: int | None = None
         self._last_left: Share | None = None
 
     def push(self, ticket: Ticket, now_ns: int) -> None:
@@ -122,6 +124,8 @@ class FairQueue:
         share.waiting_work += ticket.expected_work
         self.waiting += 1
         self.waiting_prompt_tokens += ticket.prompt_tokens
+        soonest_ns = self.soonest_give_up_ns
+        self.soonest_give_up_ns = ticket.give_up_ns if soonest_ns is None else min(soonest_ns, ticket.give_up_ns)
 
     @property
     def anyone_wants(self) -> bool:
@@ -184,6 +188,14 @@ class FairQueue:
             self._unseat(share, ticket)
         ticket.move(TicketState.GONE, now_ns)
 
+    def give_up(self, now_ns: int) -> list[Ticket]:
+        """Take out everyone whose time to give up has come."""
+        late = [ticket for ticket in self.tickets() if ticket.give_up_ns <= now_ns]
+        for ticket in late:
+            self.leave(ticket, now_ns)
+        self.soonest_give_up_ns = min((ticket.give_up_ns for ticket in self.tickets()), default=None)
+        return late
+
     def prefilled(self, ticket: Ticket) -> None:
         """The prompt is computed: its part of the prefill budget is free again, and suspicion ends."""
         if ticket.in_prefill:
@@ -214,6 +226,8 @@ class FairQueue:
         share.waiting_work -= ticket.expected_work
         self.waiting -= 1
         self.waiting_prompt_tokens -= ticket.prompt_tokens
+        if not self.waiting:
+            self.soonest_give_up_ns = None
 
     def _unseat(self, share: Share, ticket: Ticket) -> None:
         del share.running[ticket.id]
