@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import psutil
+
 from tramontane.app.directory import Directory
 from tramontane.app.records import Opened
 from tramontane.app.servers import Servers
@@ -42,6 +44,6 @@ def policy_of(settings: Settings) -> Policy:
         default_requests_per_minute=settings.queue.default_requests_per_minute,
         default_tokens_per_minute=settings.queue.default_tokens_per_minute,
         idle_unload_s=settings.engine.idle_unload_s,
-        memory_limit_bytes=settings.engine.memory_limit_bytes,
+        memory_limit_bytes=settings.engine.memory_limit_bytes or psutil.virtual_memory().total * 4 // 5,
         load_timeout_s=settings.engine.load_timeout_s,
     )
