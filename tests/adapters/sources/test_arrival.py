@@ -12,6 +12,7 @@ from tramontane.adapters.sources.folders import ModelFolders, read_installed
 from tramontane.adapters.sources.install import Engines, Installer, Request, draft_entry
 from tramontane.adapters.sources.machine import read_machine
 from tramontane.adapters.sources.transfer import Counter, Transfer
+from tramontane.adapters.sources.verify import Verifier
 from tramontane.foundation.errors import StorageFull
 from tramontane.records.catalog.nouns import LocalSource
 
@@ -19,12 +20,12 @@ PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 from tramontane.adapters.sources import transfer
-from tramontane.adapters.sources.folders import ModelFolders
+from tramontane.adapters.sources.folders import ModelFolders, read_installed
 from tramontane.adapters.sources.install import Engines, Installer, Request, draft_entry
+from tramontane.adapters.sources.verify import Verifier
 from tramontane.records.catalog.nouns import LocalSource
 
-die_at = int(sys.argv[3])
-calls = 0
+calls, die_at = 0, 0
 
 def tick(*words):
     global calls
@@ -38,33 +39,50 @@ def prepare(weights, folder, report):
         report("preparing", part, 3)
         (folder / f"{part}.bin").write_bytes(b"x" * 100)
 
+def pull(home):
+    installer = Installer(ModelFolders(home), Engines(lambda weights: None, prepare, False), lambda model: tick())
+    entry = draft_entry("mine", LocalSource(path=sys.argv[2]), "own")
+    installer.pull(entry, Request(), transfer.Transfer(report=tick))
+
 real = transfer.flush
 transfer.flush = lambda path: (tick(), real(path))
-installer = Installer(ModelFolders(Path(sys.argv[1])), Engines(lambda weights: None, prepare, False), lambda model: tick())
-installer.pull(draft_entry("mine", LocalSource(path=sys.argv[2]), "own"), Request(), transfer.Transfer(report=tick))
-print(calls)
+root = Path(sys.argv[1])
+pull(root / "rehearsal")
+steps = calls
+for die_at in range(1, steps + 1):
+    calls = 0
+    child = os.fork()
+    if child == 0:
+        pull(root / str(die_at))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), (die_at, status)
+die_at = 0
+for step in range(1, steps + 1):
+    final = ModelFolders(root / str(step)).final("mine")
+    print(step, final.exists())
+    if final.exists():
+        Verifier().verify(read_installed(final), transfer.Transfer(), full=True)
+    pull(root / str(step))
 """
 
 
-def pull(home: Path, folder: Path, die_at: int) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", PROGRAM, str(home), str(folder), str(die_at)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-def test_a_kill_at_any_moment_leaves_all_or_nothing(home: Path, tmp_path: Path) -> None:
+def test_a_kill_at_any_moment_leaves_all_or_nothing(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "given")
-    steps = int(pull(tmp_path / "rehearsal", folder, die_at=0).stdout)
-    assert steps > 15
-    for die_at in range(1, steps + 1, 2):
-        assert pull(home, folder, die_at).returncode == -9
-        model = read_installed(ModelFolders(home).final("mine"))
-        if model is None:
-            assert not ModelFolders(home).final("mine").exists()
-            continue
+    homes = tmp_path / "homes"
+    command = [sys.executable, "-c", PROGRAM, str(homes), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    there = [line.split()[1] == "True" for line in done.stdout.splitlines()]
+    assert len(there) > 15
+    assert there == sorted(there), "once in place, a model stays in place"
+    assert there[-1] and not there[0]
+    for step in range(1, len(there) + 1):
+        model = read_installed(ModelFolders(homes / str(step)).final("mine"))
+        assert model is not None
+        Verifier().verify(model, Transfer(), full=True)
         assert {path.name for path in Path(model.files_folder).iterdir()} == {file.path for file in model.files}
         assert {path.name for path in Path(model.prepared).iterdir()} == {file.path for file in model.prepared_files}
-        ModelFolders(home).remove(model)
-    assert pull(home, folder, die_at=0).returncode == 0
 
 
 def test_a_disk_that_fills_up_installs_nothing(home: Path, tmp_path: Path) -> None:

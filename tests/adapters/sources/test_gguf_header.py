@@ -150,7 +150,7 @@ def test_the_fuzzed_file_is_sound() -> None:
     assert check_gguf(io.BytesIO(SOUND), "model.gguf", len(SOUND)).number("context_length") == 512
 
 
-@settings(max_examples=2_000, deadline=2_000)
+@settings(max_examples=1_000, deadline=2_000)
 @given(
     edits=st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.binary(min_size=1, max_size=8)), max_size=6),
     cut=st.none() | st.integers(0, len(SOUND)),

@@ -62,7 +62,7 @@ def test_every_rule_has_a_refusal(content: bytes, problem: str) -> None:
     assert problem in caught.value.message
 
 
-@settings(max_examples=1_000, deadline=2_000)
+@settings(max_examples=500, deadline=2_000)
 @given(
     edits=st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.binary(min_size=1, max_size=4)), max_size=4),
     cut=st.none() | st.integers(0, len(SOUND)),
