@@ -78,7 +78,7 @@ def test_a_short_prompt_joins_the_chunk_of_a_long_one() -> None:
 def test_every_step_computes_something_and_everyone_ends(seed: int) -> None:
     """However short of blocks, no step is empty while work waits, and no request is overtaken for ever."""
     chance = random.Random(seed)
-    model = FakePagedModel(block_count=chance.choice([8, 12]))
+    model = FakePagedModel(block_count=chance.choice([9, 13]))
     loop = EngineLoop(
         model, max_sequences=chance.choice([2, 6]), prefill_chunk_tokens=chance.choice([2, CHUNK]), clock_ns=lambda: 0
     )

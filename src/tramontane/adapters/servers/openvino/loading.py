@@ -45,7 +45,7 @@ def _chat_engine(options: EngineOptions, folder: Path, send: Send) -> ChatEngine
     profile = load_profile(folder, options.model)
     send(protocol.Loading("compiling the model", 1, 2))
     model = PagedModel.load(folder, options.cache_bytes, _threads(options))
-    cache_tokens = model.block_count * model.block_tokens
+    cache_tokens = (model.block_count - 1) * model.block_tokens  # the loop keeps one block to itself
     context = min(profile.context_tokens, cache_tokens)
     profile = dataclasses.replace(profile, context_tokens=context)
     loop = EngineLoop(model, max_sequences=options.max_sequences, prefill_chunk_tokens=options.prefill_chunk_tokens)

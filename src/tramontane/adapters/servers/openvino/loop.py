@@ -79,7 +79,9 @@ class EngineLoop:
         self._model = model
         self._clock_ns = clock_ns
         self._speculate = speculate
-        self._cache = KeyValueCache(model.block_count, model.block_tokens)
+        # One block stays out of the pool for positions of no consequence.
+        self._spare_block = model.block_count - 1
+        self._cache = KeyValueCache(model.block_count - 1, model.block_tokens)
         self._batcher = Batcher(self._cache, max_sequences, prefill_chunk_tokens)
         self._requests: dict[str, RunningRequest] = {}
         self._finished: dict[str, Spend] = {}
@@ -118,8 +120,11 @@ class EngineLoop:
         stop_tokens = request.stop_tokens
         if request.limits.ignore_eos and not request.constraints:
             stop_tokens = frozenset()
+        # Guesses are checked several rows at a time, which rounds differently from one at a time: not with a seed.
+        repeatable = request.sampling.seed is not None
+        speculate = self._speculate and not repeatable
         running = RunningRequest(
-            request, SamplingRules.of(request.sampling), Account(submitted_ns=self._clock_ns()), stop_tokens
+            request, SamplingRules.of(request.sampling), Account(self._clock_ns()), stop_tokens, repeatable
         )
         root = root_name(request.namespace)
         for index in range(request.n):
@@ -129,7 +134,7 @@ class EngineLoop:
                 arrival=self._arrivals,
                 tokens=list(request.prompt),
                 root=root,
-                lookup=PromptLookup(request.prompt, request.guess_from) if self._speculate else None,
+                lookup=PromptLookup(request.prompt, request.guess_from) if speculate else None,
                 constraint=request.constraints[index] if request.constraints else None,
             )
             self._arrivals += 1
@@ -193,7 +198,7 @@ class EngineLoop:
             return False
         flight = _Flight(rows, started_ns, sum(row.positions for row in rows))
         self._flight = flight
-        flight.step = build_step(rows, self._cache.block_tokens)
+        flight.step = build_step(rows, self._cache.block_tokens, self._spare_block)
         try:
             self._model.start(flight.step)
         except Exception as error:
@@ -356,8 +361,8 @@ class EngineLoop:
             raise BadRequest(f"token ids must lie between 0 and {vocabulary - 1}", param="prompt")
         # The last token of an answer is never computed, so it needs no place.
         needed = len(request.prompt) + request.max_tokens - 1
-        capacity = self._model.block_count * self._model.block_tokens
-        if self._cache.blocks_for(needed) > self._model.block_count:
+        capacity = self._cache.pool.count * self._cache.block_tokens
+        if self._cache.blocks_for(needed) > self._cache.pool.count:
             raise ContextExceeded(
                 f"prompt and answer need {needed} tokens of cache and this model's holds {capacity}; "
                 "shorten the prompt, lower max_tokens or raise the engine's cache size",

@@ -68,12 +68,14 @@ class RunningRequest:
     """A request that is not over: its choices and its account.
 
     `stop_tokens` are those that end an answer here: none when the caller ignores them and no grammar needs them.
+    `repeatable`: a seed was given, so what else runs must not touch the answer, not even its rounding.
     """
 
     request: TokenRequest
     rules: SamplingRules
     account: Account
     stop_tokens: frozenset[int]
+    repeatable: bool = False
     choices: "list[Sequence]" = field(default_factory=list)
     open_choices: int = 0
 

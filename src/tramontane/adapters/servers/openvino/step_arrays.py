@@ -14,8 +14,12 @@ from tramontane.adapters.servers.openvino.batch import Row
 from tramontane.adapters.servers.openvino.steps import StepInput
 
 
-def build_step(rows: Sequence[Row], block_tokens: int) -> StepInput:
-    """Arrays for these rows, in order. Every run that reaches the end of its text has its last position and guesses sampled."""
+def build_step(rows: Sequence[Row], block_tokens: int, spare_block: int) -> StepInput:
+    """Arrays for these rows, in order; a run that reaches the end of its text has its last position and guesses sampled.
+
+    A matrix product over a single row rounds differently from one over more. Where a lone row belongs to a request that
+    asked to be repeatable, it gets company: a position of no consequence in `spare_block`, a row sampled twice.
+    """
     tokens, positions, sampled = array("q"), array("q"), array("q")
     past, begins, blocks, block_begins = array("i"), array("i", [0]), array("i"), array("i", [0])
     inverse_temperature = array("f")
@@ -34,6 +38,17 @@ def build_step(rows: Sequence[Row], block_tokens: int) -> StepInput:
         if row.sampled:
             sampled.extend(range(begin + row.count - 1, len(tokens)))
             inverse_temperature.extend([sequence.owner.rules.inverse_temperature] * (1 + len(row.guesses)))
+    if any(row.sequence.owner.repeatable for row in rows):
+        if len(tokens) == 1:
+            tokens.append(tokens[0])
+            positions.append(0)
+            past.append(0)
+            begins.append(2)
+            blocks.append(spare_block)
+            block_begins.append(len(blocks))
+        if len(sampled) == 1:
+            sampled.append(sampled[0])
+            inverse_temperature.append(inverse_temperature[0])
     return StepInput(
         tokens=_view(tokens, np.int64),
         positions=_view(positions, np.int64),
