@@ -100,7 +100,7 @@ class PromptDesk:
             n=ask.n,
             seed=secrets.randbits(_SEED_BITS) if seed is None else seed,
             logprobs=ask.logprobs,
-            constraints=self._grammars.compile(ask),
+            constraints=self._grammars.compile(ask, thinking=rendered.thinking),
             guess_from=rendered.guess_from,
         )
         return Prompt(request, [AnswerReader(ask, profile, rendered, index) for index in range(ask.n)])
