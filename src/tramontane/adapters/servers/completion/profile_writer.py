@@ -1,10 +1,9 @@
 """Writes the words' part of a prepared folder from a GGUF header or a Hugging Face folder.
 
-Knows where each source keeps tokenizer, template, stop tokens and sampling; knows no weights. Called when a model is
-prepared; `profile.load_profile` reads the result.
+Knows how to tell what a template honours and which formats a vocabulary speaks; `profile_sources` reads the sources.
+Called when a model is prepared; `profile.load_profile` reads the result.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,10 +24,16 @@ from tramontane.adapters.servers.completion.profile import (
     ThinkingFormat,
     ToolFormat,
 )
+from tramontane.adapters.servers.completion.profile_sources import (
+    Found,
+    add_tokenizer_config,
+    found_in_folder,
+    found_in_gguf,
+    read_json,
+)
 from tramontane.adapters.servers.completion.template import ChatTemplate, SpecialNames, default_template
 from tramontane.adapters.servers.completion.tokenizer import FastTokenizer
 from tramontane.foundation.errors import BadRequest, EngineFailed, Misconfigured
-from tramontane.foundation.nouns import Sampling
 
 _ENDS = (
     "<|im_end|>",
@@ -52,93 +57,26 @@ def write_profile(source: Path | Mapping[str, Any], folder: Path, name: str) -> 
     """
     if isinstance(source, Path) and source.is_dir():
         _from_folder(source, folder, name)
-    else:
-        _from_gguf(read_metadata(source) if isinstance(source, Path) else source, folder, name)
-
-
-def _from_gguf(metadata: Mapping[str, Any], folder: Path, name: str) -> None:
-    tokenizer = build_tokenizer(metadata)
-    tokenizer.save(str(folder / TOKENIZER_FILE))
-    tokens: list[str] = metadata["tokenizer.ggml.tokens"]
-    family = str(metadata.get("general.architecture", "unknown"))
-    ids = {key: metadata.get(f"tokenizer.ggml.{key}_token_id") for key in ("bos", "eos", "eot", "eom")}
-    with_bos = metadata.get("tokenizer.ggml.add_bos_token", metadata.get("tokenizer.ggml.model") == "llama")
-    _finish(
-        _Found(
-            name=name,
-            family=family,
-            context_tokens=int(metadata[f"{family}.context_length"]),
-            bos_id=ids["bos"] if with_bos else None,
-            bos=_name_of(tokens, ids["bos"]),
-            eos=_name_of(tokens, ids["eos"]),
-            stop_ids={int(token) for key in ("eos", "eot", "eom") if (token := ids[key]) is not None},
-            template=metadata.get("tokenizer.chat_template"),
-        ),
-        folder,
-    )
-
-
-def _name_of(tokens: list[str], token: int | None) -> str:
-    return tokens[token] if token is not None and token < len(tokens) else ""
+        return
+    metadata = read_metadata(source) if isinstance(source, Path) else source
+    found = found_in_gguf(metadata, name)
+    build_tokenizer(metadata).save(str(folder / TOKENIZER_FILE))
+    _finish(found, folder)
 
 
 def _from_folder(source: Path, folder: Path, name: str) -> None:
-    config = _json(source / "config.json") or _json(source / "params.json")
-    generation = _json(source / "generation_config.json")
-    text = {**config, **config.get("text_config", {})}
-    context = int(text.get("max_position_embeddings") or text.get("max_seq_len") or text.get("max_seq_length") or 0)
-    if not context:
-        raise Misconfigured("config.json: max_position_embeddings is missing; fetch the file again")
-    found = _Found(
-        name=name,
-        family=str(config.get("model_type", "mistral")),
-        context_tokens=context,
-        stop_ids=set(_ids(generation.get("eos_token_id", text.get("eos_token_id")))),
-        sampling=_sampling(generation),
-        vision="vision_config" in config or "vision_encoder" in config,
-    )
+    found = found_in_folder(source, name)
     if (source / TEKKEN_FILE).exists():
         _finish_mistral(found, source / TEKKEN_FILE, folder)
     elif (source / TOKENIZER_FILE).exists():
         shutil.copyfile(source / TOKENIZER_FILE, folder / TOKENIZER_FILE)
-        _add_tokenizer_config(found, source)
+        add_tokenizer_config(found, source)
         _finish(found, folder)
     else:
         raise Misconfigured(f"neither {TOKENIZER_FILE} nor {TEKKEN_FILE} is in the model's folder; fetch one of them")
 
 
-class _Found(msgspec.Struct, kw_only=True):
-    """What a source said, before the tokenizer and the template are looked at."""
-
-    name: str
-    family: str
-    context_tokens: int
-    stop_ids: set[int]
-    bos_id: int | None = None
-    bos: str = ""
-    eos: str = ""
-    template: str | None = None
-    vision: bool = False
-    sampling: Sampling = msgspec.field(default_factory=Sampling)
-
-
-def _add_tokenizer_config(found: _Found, source: Path) -> None:
-    config = _json(source / "tokenizer_config.json")
-    found.bos, found.eos = _token_name(config.get("bos_token")), _token_name(config.get("eos_token"))
-    tokenizer = _json(source / TOKENIZER_FILE)
-    added = {token["content"]: int(token["id"]) for token in tokenizer.get("added_tokens", [])}
-    adds_bos = config.get("add_bos_token", json.dumps(found.bos) in json.dumps(tokenizer.get("post_processor")))
-    found.bos_id = added.get(found.bos) if adds_bos and found.bos else None
-    template = config.get("chat_template")
-    if isinstance(template, list):
-        template = next((entry["template"] for entry in template if entry.get("name") == "default"), None)
-    path = source / TEMPLATE_FILE
-    found.template = path.read_text("utf-8") if path.exists() else template
-    if found.eos in added:
-        found.stop_ids.add(added[found.eos])
-
-
-def _finish(found: _Found, folder: Path) -> None:
+def _finish(found: Found, folder: Path) -> None:
     """Look at tokenizer and template together and write what was learnt."""
     tokenizer = FastTokenizer.from_file(folder / TOKENIZER_FILE, found.bos_id)
     added = tokenizer.added_ids
@@ -167,9 +105,9 @@ def _finish(found: _Found, folder: Path) -> None:
     _write(file, folder)
 
 
-def _finish_mistral(found: _Found, tekken: Path, folder: Path) -> None:
+def _finish_mistral(found: Found, tekken: Path, folder: Path) -> None:
     shutil.copyfile(tekken, folder / TEKKEN_FILE)
-    config = _json(tekken)
+    config = read_json(tekken)
     named = {str(token["token_str"]): int(token["rank"]) for token in config.get("special_tokens") or []}
     version = str(config.get("config", {}).get("version", "v3"))
     number = int("".join(filter(str.isdigit, version.split("m")[0])) or 3)
@@ -236,33 +174,3 @@ def _thinking(added: Mapping[str, int], template: str) -> ThinkingFormat | None:
     if "<think>" in added or "<think>" in template:
         return ThinkingFormat("<think>", "</think>")
     return None
-
-
-def _sampling(generation: Mapping[str, Any]) -> Sampling:
-    if generation.get("do_sample") is False:
-        return Sampling(temperature=0.0)
-    known = {
-        key: generation[key] for key in ("temperature", "top_p", "top_k", "min_p") if generation.get(key) is not None
-    }
-    return Sampling(**known)
-
-
-def _token_name(value: Any) -> str:
-    return str(value.get("content", "")) if isinstance(value, dict) else str(value or "")
-
-
-def _ids(value: Any) -> list[int]:
-    if value is None:
-        return []
-    return [int(item) for item in value] if isinstance(value, list) else [int(value)]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """A JSON object, empty where the file is missing. Raises Misconfigured for one that is malformed."""
-    if not path.exists():
-        return {}
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise Misconfigured(f"{path.name} is not readable as JSON ({error}); fetch the file again") from error
-    return value if isinstance(value, dict) else {}
