@@ -71,6 +71,7 @@ class ModelServerContract:
     reports_cancelled_spend = True
     knows_context = True
     supports_choices = True
+    at_once = 24
 
     async def test_prepare_counts_the_prompt_and_clips_the_answer(self, server: ModelServer) -> None:
         prepared = await prepare(server, chat("p1", max_tokens=5))
@@ -107,7 +108,7 @@ class ModelServerContract:
 
     async def test_many_at_once_are_each_answered_with_their_own(self, server: ModelServer) -> None:
         alone = {text: text_of(await answer(server, chat(f"one-{text}", text=text))) for text in ("moon", "sun", "sea")}
-        asks = [chat(f"many-{turn}", text=("moon", "sun", "sea")[turn % 3]) for turn in range(24)]
+        asks = [chat(f"many-{turn}", text=("moon", "sun", "sea")[turn % 3]) for turn in range(self.at_once)]
         answers = await asyncio.gather(*(answer(server, ask) for ask in asks))
         for turn, events in enumerate(answers):
             assert_one_last_word(events)

@@ -73,20 +73,23 @@ class TestEngineProcess(ModelServerContract):
         return await kept_engine.get()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kept_llama(chat_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kept]:
+    # One thread: its threads wait for one another in a busy loop, which starves them on a machine with other work.
+    starter = LlamaCppStarter(EngineSettings(threads=1), tmp_path_factory.mktemp("logs"), SystemClock())
+    kept = Kept(lambda: starter.start("embedded-gguf", chat_gguf, no_report, context_tokens=1024))
+    yield kept
+    await kept.close()
+
+
 @pytest.mark.skipif(not installed(), reason="the optional wheel xllamacpp is not installed")
 class TestManagedLlamaCpp(ModelServerContract):
     can_pause = False
-
-    @pytest_asyncio.fixture(scope="class", loop_scope="module")
-    async def kept(self, chat_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kept]:
-        starter = LlamaCppStarter(SETTINGS, tmp_path_factory.mktemp("logs"), SystemClock())
-        kept = Kept(lambda: starter.start("embedded-chat", chat_gguf, no_report, context_tokens=1024))
-        yield kept
-        await kept.close()
+    at_once = 6
 
     @pytest_asyncio.fixture(loop_scope="module")
-    async def server(self, kept: Kept) -> ModelServer:
-        return await kept.get()
+    async def server(self, kept_llama: Kept) -> ModelServer:
+        return await kept_llama.get()
 
 
 def process_named(name: str) -> psutil.Process:
@@ -202,6 +205,32 @@ async def test_a_schema_is_obeyed_and_a_bad_one_refused(engine: ModelServer) -> 
 async def test_a_chat_model_does_not_embed(engine: ModelServer) -> None:
     with pytest.raises(BadRequest, match="embedding model"):
         await engine.embed(EmbedAsk(id="e", model="any", inputs=("x",)))
+
+
+@pytest.mark.skipif(not installed(), reason="the optional wheel xllamacpp is not installed")
+async def test_llama_cpp_says_why_it_cannot_load_and_leaves_no_process(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(200))
+    starter = LlamaCppStarter(EngineSettings(threads=1), tmp_path, SystemClock())
+    with pytest.raises(ModelUnavailable, match="llama"):
+        await starter.start("broken", broken, no_report)
+    assert not [child for child in psutil.Process().children() if "broken" in "".join(child.cmdline())]
+
+
+@pytest.mark.skipif(not installed(), reason="the optional wheel xllamacpp is not installed")
+async def test_a_killed_llama_cpp_fails_its_streams(kept_llama: Kept) -> None:
+    server = await kept_llama.get()
+    batches = server.generate(await prepare(server, chat("k1", max_tokens=500)))
+    async with asyncio.timeout(60):
+        events = list(await anext(batches))
+        os.kill(process_named("embedded-gguf").pid, signal.SIGKILL)
+        async for batch in batches:
+            events += batch
+        while server.alive:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert_one_last_word(events)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].code == "engine_failed"
 
 
 async def test_a_foreign_folder_says_what_is_missing(tmp_path: Path) -> None:

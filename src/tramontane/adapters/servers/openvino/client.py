@@ -39,12 +39,16 @@ class EngineServer(asyncio.Protocol):
         self.supervision: asyncio.Task[None] | None = None
         self.broken = ""
         self._clock = clock
-        self._watch = ProgressWatch(int(hang_after_s * 1e9), unchanged_since_ns=clock.monotonic_ns())
+        patience_ns, now_ns = int(hang_after_s * 1e9), clock.monotonic_ns()
+        self._steps_watch = ProgressWatch(patience_ns, unchanged_since_ns=now_ns)
+        self._pulse_watch = ProgressWatch(patience_ns, unchanged_since_ns=now_ns)
+        self._heard = 0
         self._transport: asyncio.Transport | None = None
         self._frames = protocol.FrameReader()
         self._boxes: dict[str, Mailbox] = {}
         self._waiting: set[str] = set()  # prepared, not started
         self._paused: set[str] = set()
+        self._embedding = 0
         self._answers: dict[str, asyncio.Future[Any]] = {}
         self._cancels: dict[str, asyncio.Future[None]] = {}
         self._spends: dict[str, Spend] = {}
@@ -57,6 +61,7 @@ class EngineServer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self.alive:
             return
+        self._heard += 1
         try:
             for frame in self._frames.feed(data):
                 self._receive(protocol.read_for_gateway(frame))
@@ -90,13 +95,15 @@ class EngineServer(asyncio.Protocol):
         self.closed.set()
 
     def hangs(self) -> bool:
-        """Whether there is work and nothing has moved for too long."""
-        now_ns = self._clock.monotonic_ns()
-        self._watch.observe(self.load.progress, has_work=self._has_work(), now_ns=now_ns)
-        return self.alive and self._watch.hangs(now_ns)
+        """Whether there is something to compute and no step ends, or anything is open and no word comes.
 
-    def _has_work(self) -> bool:
-        return bool(self._answers) or len(self._boxes) > len(self._waiting) + len(self._paused)
+        Reading a request is not computing: it has limits of its own and may wait for a helper process to start.
+        """
+        now_ns = self._clock.monotonic_ns()
+        computing = self._embedding > 0 or len(self._boxes) > len(self._waiting) + len(self._paused)
+        self._steps_watch.observe(self.load.progress, has_work=computing, now_ns=now_ns)
+        self._pulse_watch.observe(self._heard, has_work=bool(self._boxes or self._answers), now_ns=now_ns)
+        return self.alive and (self._steps_watch.hangs(now_ns) or self._pulse_watch.hangs(now_ns))
 
     # what the process says
 
@@ -111,7 +118,7 @@ class EngineServer(asyncio.Protocol):
                         box.put(events)
             case protocol.Heartbeat(load=load, slowest_step_ns=slowest_step_ns):
                 self.load = load
-                self._watch.slowest_step_ns = slowest_step_ns
+                self._steps_watch.slowest_step_ns = slowest_step_ns
             case protocol.PrepareDone(id=answered) | protocol.EmbedDone(id=answered):
                 self._answer(answered, message)
             case protocol.Refused():
@@ -196,7 +203,11 @@ class EngineServer(asyncio.Protocol):
 
     async def embed(self, ask: EmbedAsk) -> Embedded:
         """See ModelServer."""
-        done = await self._ask(ask.id, protocol.Embed(ask), protocol.Discard(ask.id))
+        self._embedding += 1
+        try:
+            done = await self._ask(ask.id, protocol.Embed(ask), protocol.Discard(ask.id))
+        finally:
+            self._embedding -= 1
         if not isinstance(done, protocol.EmbedDone) or len(done.rows) != len(ask.inputs):
             raise EngineFailed(f"the engine process of {self.model} gave the wrong answer; try again")
         return Embedded(rows=done.rows, dimensions=done.dimensions, spend=done.spend)

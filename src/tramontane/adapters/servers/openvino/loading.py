@@ -51,7 +51,7 @@ def _chat_engine(options: EngineOptions, folder: Path, send: Send) -> ChatEngine
     loop = EngineLoop(model, max_sequences=options.max_sequences, prefill_chunk_tokens=options.prefill_chunk_tokens)
     capacity = Capacity(slots=options.max_sequences, context_tokens=context, cache_tokens=cache_tokens, can_pause=True)
     send(protocol.Loading("ready", 2, 2))
-    return ChatEngine(options.model, loop, PromptDesk(profile, send), capacity, send)
+    return ChatEngine(options.model, loop, PromptDesk(profile, model.architecture.vocab_size, send), capacity, send)
 
 
 def _embed_engine(options: EngineOptions, folder: Path, send: Send) -> EmbedEngine:

@@ -40,10 +40,12 @@ class Prompt:
 class PromptDesk:
     """Prepares asks and keeps them until they are taken or discarded. Thread-safe."""
 
-    def __init__(self, profile: ModelProfile, send: Send) -> None:
+    def __init__(self, profile: ModelProfile, vocab_size: int, send: Send) -> None:
+        """`vocab_size` is the width of the model's logits."""
         self._profile = profile
         self._send = send
-        self._grammars = GrammarCompiler(profile)
+        self._grammars = GrammarCompiler(profile, vocab_size)
+        self._grammars.start()
         self._pool = ThreadPoolExecutor(PREPARING_THREADS, "prepare")
         self._lock = threading.Lock()
         self._preparing: set[str] = set()
@@ -67,9 +69,10 @@ class PromptDesk:
             self._prepared.pop(request_id, None)
 
     def close(self) -> None:
-        """End the threads and the compiling process."""
+        """End the threads and the processes behind templates and grammars."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._grammars.close()
+        self._profile.close()
 
     def _prepare(self, question: protocol.Prepare) -> None:
         request_id = question.ask.id
