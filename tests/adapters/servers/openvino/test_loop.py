@@ -495,6 +495,7 @@ def test_numbers_that_are_not_numbers_fail_the_request() -> None:
         ({"prompt": [-1]}, BadRequest),
         ({"max_tokens": 0}, BadRequest),
         ({"n": 0}, BadRequest),
+        ({"weight": 0}, BadRequest),
         ({"guess_from": [1000]}, BadRequest),
         ({"sampling": Sampling(logit_bias={97: 1.0})}, BadRequest),
         ({"constraints": (OnlyThese([], 97), OnlyThese([], 97))}, BadRequest),

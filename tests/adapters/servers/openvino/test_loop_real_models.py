@@ -214,3 +214,19 @@ def test_prepared_weights_stay_near_transformers_and_batching_near_running_alone
     every = np.concatenate(list(misses.values()))
     assert (every == 0).mean() >= 0.9
     assert every.max() < 1.5
+
+
+@pytest.mark.models
+def test_a_seeded_answer_is_the_same_alone_and_in_company(chat_gguf: Path, tmp_path: Path) -> None:
+    """Token for token, through the rounding of prepared weights. Namespaces keep the runs from sharing a cache."""
+    prepare(chat_gguf, tmp_path / "ready", lambda *_: None)
+    model = PagedModel.load(tmp_path / "ready", 200 << 20)
+    prompts, seeded = chat_prompts(chat_gguf), Sampling(temperature=0.7, seed=5)
+    alone, company = {}, EngineLoop(model, prefill_chunk_tokens=48)
+    for name, prompt in prompts.items():
+        loop = EngineLoop(model)
+        loop.submit(token_request(name, prompt, 30, sampling=seeded, seed=5, namespace=b"alone"))
+        alone[name] = run_dry(loop).tokens[name, 0]
+        company.submit(token_request(name, prompt, 30, sampling=seeded, seed=5, share=name, namespace=b"company"))
+    outcome = run_dry(company)
+    assert {name: outcome.tokens[name, 0] for name in prompts} == alone

@@ -14,13 +14,14 @@ from tramontane.adapters.servers.openvino.cache import KeyValueCache
 from tramontane.adapters.servers.openvino.choosing import Chooser, Taken
 from tramontane.adapters.servers.openvino.prefix import root_name
 from tramontane.adapters.servers.openvino.request import ChoiceStep, StepReport, TokenRequest
+from tramontane.adapters.servers.openvino.request_check import check_request
 from tramontane.adapters.servers.openvino.sampler import SamplingRules
 from tramontane.adapters.servers.openvino.sequence import Account, RunningRequest, Sequence, State
 from tramontane.adapters.servers.openvino.speculation import PromptLookup
 from tramontane.adapters.servers.openvino.step_arrays import build_step
 from tramontane.adapters.servers.openvino.steps import StepInput, StepOutput
 from tramontane.engine.ports import Load
-from tramontane.foundation.errors import BadRequest, Conflict, ContextExceeded, EngineFailed
+from tramontane.foundation.errors import Conflict, EngineFailed
 from tramontane.foundation.nouns import Spend
 
 _FAILED_STEPS_ALLOWED = 2
@@ -116,7 +117,11 @@ class EngineLoop:
         Raises BadRequest for an empty prompt, unknown token ids or odd counts, ContextExceeded for more tokens than the
         cache holds, Conflict for an id that is running, EngineFailed once the loop is broken.
         """
-        self._check(request)
+        if self.broken:
+            raise EngineFailed("the model has failed several steps in a row; its process is being replaced")
+        if request.id in self._requests:
+            raise Conflict(f"request {request.id!r} is already running; give each request an id of its own")
+        check_request(request, self._model.architecture.vocab_size, self._cache.pool.count, self._cache.block_tokens)
         stop_tokens = request.stop_tokens
         if request.limits.ignore_eos and not request.constraints:
             stop_tokens = frozenset()
@@ -343,31 +348,6 @@ class EngineLoop:
         running = self._requests.get(request_id)
         choices = running.choices if running else []
         return [sequence for sequence in choices if sequence.state is not State.DONE and not sequence.closing]
-
-    def _check(self, request: TokenRequest) -> None:
-        vocabulary = self._model.architecture.vocab_size
-        if self.broken:
-            raise EngineFailed("the model has failed several steps in a row; its process is being replaced")
-        if request.id in self._requests:
-            raise Conflict(f"request {request.id!r} is already running; give each request an id of its own")
-        if not request.prompt:
-            raise BadRequest("the prompt is empty; send at least one token", param="prompt")
-        if request.max_tokens < 1 or request.n < 1:
-            raise BadRequest("max_tokens and n must be at least 1", param="max_tokens" if request.n > 0 else "n")
-        if request.constraints and len(request.constraints) != request.n:
-            raise BadRequest(f"{len(request.constraints)} grammars for {request.n} choices; give each its own")
-        given = (request.prompt, request.guess_from, list(request.sampling.logit_bias))
-        if any(tokens and not 0 <= min(tokens) <= max(tokens) < vocabulary for tokens in given):
-            raise BadRequest(f"token ids must lie between 0 and {vocabulary - 1}", param="prompt")
-        # The last token of an answer is never computed, so it needs no place.
-        needed = len(request.prompt) + request.max_tokens - 1
-        capacity = self._cache.pool.count * self._cache.block_tokens
-        if self._cache.blocks_for(needed) > self._cache.pool.count:
-            raise ContextExceeded(
-                f"prompt and answer need {needed} tokens of cache and this model's holds {capacity}; "
-                "shorten the prompt, lower max_tokens or raise the engine's cache size",
-                param="max_tokens",
-            )
 
 
 def _count(row: Row, now_ns: int) -> None:

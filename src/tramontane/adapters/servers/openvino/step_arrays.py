@@ -6,12 +6,15 @@ the machine word, never walked in Python. Called by `loop`.
 
 from array import array
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tramontane.adapters.servers.openvino.batch import Row
 from tramontane.adapters.servers.openvino.steps import StepInput
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 def build_step(rows: Sequence[Row], block_tokens: int, spare_block: int) -> StepInput:
@@ -62,5 +65,5 @@ def build_step(rows: Sequence[Row], block_tokens: int, spare_block: int) -> Step
     )
 
 
-def _view(values: array, kind: npt.DTypeLike) -> npt.NDArray[np.generic]:
+def _view(values: array, kind: type[_Number]) -> npt.NDArray[_Number]:
     return np.frombuffer(values, kind) if values else np.empty(0, kind)
