@@ -17,7 +17,8 @@ from tramontane.foundation.nouns import Ask, Tool
 
 # One space, or a line break with its indentation: enough for any layout, and no model can lose itself in blanks.
 _WHITE_SPACE = r"( |\n {0,16})"
-_MAX_FORCED_CALLS = 16
+# A small model that is forced to call rarely chooses to end; what it adds repeats itself.
+_MAX_FORCED_CALLS = 4
 
 
 @dataclass(frozen=True, slots=True)
