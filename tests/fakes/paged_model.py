@@ -31,7 +31,6 @@ class FakePagedModel:
         self.architecture = SimpleNamespace(vocab_size=vocabulary)
         self.violations: list[str] = []
         self.steps: list[StepInput] = []
-        self.reused_tokens = 0
         self._window = window
         self._fail_at = frozenset(fail_at)
         self._tokens = np.full((block_count, block_tokens), -1, np.int64)
