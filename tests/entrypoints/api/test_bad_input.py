@@ -110,7 +110,9 @@ BODIES: list[tuple[str, bytes, int, str]] = [
     ("deep_lists", b'{"messages":' + b"[" * 10_000 + b"]" * 10_000 + b"}", 400, "deep"),
     ("deep_objects", b'{"a":' * 10_000 + b"1" + b"}" * 10_000, 400, "deep"),
     ("unclosed_depth", b"[" * 10_000, 400, "deep"),
-    ("wide", b"[" + b"[]," * 200_000 + b"1]", 400, "lists and objects"),
+    ("wide", b"[" + b"[]," * 120_000 + b"1]", 400, "lists and objects"),
+    ("many_values", b'{"model":"fake","stop":[' + b"1," * 200_000 + b"1]}", 400, "values"),
+    ("many_names", b"{" + b",".join(b'"k%d":1' % number for number in range(150_000)) + b"}", 400, "values"),
     ("escaped_quotes", b'{"a":"' + b'\\"' * 500_000 + b"[" * 100, 422, "JSON"),
 ]
 
@@ -123,6 +125,31 @@ async def test_broken_bodies(client: httpx2.AsyncClient, path: str, content: byt
     if path == CHAT:
         assert word in response.text
     assert (await client.post(CHAT, json=chat())).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "items"),
+    [
+        ("/openai/v1/completions", "prompt", b"1," * 130_000 + b"-1"),
+        ("/openai/v1/completions", "prompt", b'"a",' * 130_000 + b"1"),
+        ("/v1/embeddings", "input", b"1," * 130_000 + b"1.5"),
+        (CHAT, "messages", b"1," * 130_000 + b"1"),
+        (CHAT, "stop", b"1," * 130_000 + b"1"),
+    ],
+)
+async def test_a_long_list_is_given_up_at_its_first_wrong_item(
+    client: httpx2.AsyncClient, path: str, field: str, items: bytes
+) -> None:
+    """One error for every item would cost gigabytes; a list of wrong items is as wrong as its first."""
+    content = b'{"model":"fake","%s":[%s]}' % (field.encode(), items)
+    response = await client.post(path, content=content, headers={"content-type": "application/json"})
+    assert response.status_code == (400 if path.startswith("/openai") else 422)
+    assert len(response.content) < 4000
+
+
+async def test_a_text_full_of_commas_is_just_text(client: httpx2.AsyncClient) -> None:
+    body = chat(messages=[{"role": "user", "content": "," * 300_000 + '"'}])
+    assert (await client.post(CHAT, json=body)).status_code == 200
 
 
 async def test_deep_brackets_inside_text_are_just_text(client: httpx2.AsyncClient) -> None:

@@ -15,6 +15,7 @@ from tramontane.foundation.errors import BadRequest, InvalidFields, TooLarge
 
 MOST_HEADERS = 100
 MOST_CONTAINERS = 100_000
+MOST_VALUES = 140_000
 SWALLOW_FACTOR = 8
 SWALLOW_S = 5
 SINGLE_HEADERS = frozenset({b"host", b"content-type", b"content-length", b"content-encoding"})
@@ -117,6 +118,8 @@ def check_json(body: bytes, max_depth: int) -> None:
         body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not valid UTF-8 at byte {error.start}; send JSON in UTF-8") from None
+    if body.count(b",") > MOST_VALUES and _STRING.sub(b"", body).count(b",") > MOST_VALUES:
+        raise BadRequest(f"the body has more than {MOST_VALUES} values; split it into several requests")
     if body.count(b"[") + body.count(b"{") <= max_depth:
         return
     depth, containers = json_depth(body)

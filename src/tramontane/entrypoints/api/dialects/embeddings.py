@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from tramontane.entrypoints.api.dialects.messages import Name
+from tramontane.entrypoints.api.dialects.messages import Items, Name
 from tramontane.entrypoints.api.dialects.openai import TokenIds
 from tramontane.foundation.errors import InvalidFields
 from tramontane.foundation.nouns import EmbedAsk, Spend
@@ -27,8 +27,8 @@ class EmbeddingBody(BaseModel):
     input: (
         Text
         | TokenIds
-        | Annotated[list[Text], Field(min_length=1, max_length=MOST_INPUTS)]
-        | Annotated[list[TokenIds], Field(min_length=1, max_length=MOST_INPUTS)]
+        | Annotated[Items[Text], Field(min_length=1, max_length=MOST_INPUTS)]
+        | Annotated[Items[TokenIds], Field(min_length=1, max_length=MOST_INPUTS)]
     )
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: Dimensions | None = None

@@ -6,10 +6,12 @@ name what was ignored.
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from tramontane.entrypoints.api.dialects.messages import (
     AnyMessage,
+    Items,
     Name,
     Part,
     ToolChoiceField,
@@ -31,6 +33,17 @@ Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 TokenCount = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 TokenId = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+MOST_BIASES = 300
+
+
+def _few(written: object) -> object:
+    """Counted before its entries are looked at, since every wrong entry costs an error."""
+    if isinstance(written, dict) and len(written) > MOST_BIASES:
+        raise PydanticCustomError("too_long", f"at most {MOST_BIASES} tokens can be biased; send fewer")
+    return written
+
+
+Biases = Annotated[dict[TokenId, Bias], BeforeValidator(_few), Field(json_schema_extra={"maxProperties": MOST_BIASES})]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
@@ -73,11 +86,11 @@ class GenerationBody(BaseModel):
     max_tokens: TokenCount | None = None
     min_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None = None
     ignore_eos: bool | None = False
-    stop: str | Annotated[list[Stop], Field(max_length=16)] | None = None
+    stop: str | Annotated[Items[Stop], Field(max_length=16)] | None = None
     presence_penalty: Penalty | None = 0.0
     frequency_penalty: Penalty | None = 0.0
     repetition_penalty: Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)] | None = 1.0
-    logit_bias: Annotated[dict[TokenId, Bias], Field(max_length=300)] | None = None
+    logit_bias: Biases | None = None
     n: Annotated[int, Field(ge=1, le=8)] | None = 1
     seed: Annotated[int, Field(ge=-(2**63), le=LARGEST_SEED)] | None = None
     metadata: dict[str, Any] | None = None
@@ -125,9 +138,9 @@ class GenerationBody(BaseModel):
 class ChatBody(GenerationBody):
     """A chat request as both dialects write it."""
 
-    messages: Annotated[list[AnyMessage], Field(min_length=1, max_length=10_000)]
+    messages: Annotated[Items[AnyMessage], Field(min_length=1, max_length=10_000)]
     max_completion_tokens: TokenCount | None = None
-    tools: Annotated[list[ToolDefinition], Field(max_length=128)] | None = None
+    tools: Annotated[Items[ToolDefinition], Field(max_length=128)] | None = None
     tool_choice: ToolChoiceField | None = None
     parallel_tool_calls: bool | None = True
     response_format: ResponseFormat | None = None

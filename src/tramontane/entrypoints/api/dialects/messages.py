@@ -3,7 +3,7 @@
 Knows which content a chat can carry; which order of roles a model accepts is the engine's matter.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +13,11 @@ from tramontane.foundation.nouns import Chunk, ImageChunk, Message, TextChunk, T
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+Item = TypeVar("Item")
+# The first wrong item ends the list: a hundred thousand wrong ones would cost seconds and a page nobody reads.
+Items = Annotated[list[Item], Field(fail_fast=True)]
 
 
 class Part(BaseModel):
@@ -38,7 +43,7 @@ class ImagePart(Part):
 
 class ThinkingPart(Part):
     type: Literal["thinking"]
-    thinking: str | list[TextPart]
+    thinking: str | Items[TextPart]
     closed: bool | None = True
 
 
@@ -48,7 +53,7 @@ class ReferencePart(Part):
     type: Literal["reference"]
 
 
-TextOnly = str | list[TextPart]
+TextOnly = str | Items[TextPart]
 UserPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 AssistantPart = Annotated[TextPart | ThinkingPart | ReferencePart, Field(discriminator="type")]
 ToolPart = Annotated[TextPart | ImagePart | ReferencePart, Field(discriminator="type")]
@@ -73,22 +78,22 @@ class SystemMessage(Part):
 
 class UserMessage(Part):
     role: Literal["user"]
-    content: str | list[UserPart]
+    content: str | Items[UserPart]
     name: str | None = None
 
 
 class AssistantMessage(Part):
     role: Literal["assistant"]
-    content: str | list[AssistantPart] | None = None
+    content: str | Items[AssistantPart] | None = None
     reasoning_content: str | None = None
-    tool_calls: list[ToolCallPart] | None = None
+    tool_calls: Items[ToolCallPart] | None = None
     prefix: bool = False
     name: str | None = None
 
 
 class ToolMessage(Part):
     role: Literal["tool"]
-    content: str | list[ToolPart] | None = None
+    content: str | Items[ToolPart] | None = None
     tool_call_id: str | None = Field(None, max_length=256)
     name: str | None = None
 

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tramontane.entrypoints.api.dialects.fields import ChatBody, GenerationBody
+from tramontane.entrypoints.api.dialects.messages import Items
 from tramontane.foundation.errors import InvalidFields
 from tramontane.foundation.nouns import Ask
 
-TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(min_length=1)]
+TokenIds = Annotated[Items[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(min_length=1)]
 DEFAULT_COMPLETION_TOKENS = 16
 
 
@@ -29,7 +30,9 @@ class OpenAIChat(ChatBody):
 class OpenAICompletion(GenerationBody):
     """`POST /openai/v1/completions`: text in, text out, without a chat template."""
 
-    prompt: str | TokenIds | Annotated[list[str], Field(min_length=1)] | Annotated[list[TokenIds], Field(min_length=1)]
+    prompt: (
+        str | TokenIds | Annotated[Items[str], Field(min_length=1)] | Annotated[Items[TokenIds], Field(min_length=1)]
+    )
     suffix: str | None = None
     echo: bool | None = False
     best_of: Annotated[int, Field(ge=1, le=8)] | None = None
