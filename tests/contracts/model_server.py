@@ -133,6 +133,7 @@ class ModelServerContract:
         batches = server.generate(await prepare(server, chat("c2", max_tokens=50)))
         await batches.aclose()
         await self.assert_idle(server)
+        assert_one_last_word(await answer(server, chat("c2", max_tokens=2)))
 
     async def test_a_cancelled_reader_frees_the_request(self, server: ModelServer) -> None:
         started = asyncio.Event()

@@ -7,7 +7,9 @@ clock. Everybody's tests use it; the fake engine process wraps it behind the rea
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -69,6 +71,42 @@ class _Request:
     running: asyncio.Event = field(default_factory=asyncio.Event)
     steps: int = 0
     tokens: int = 0
+    generating: bool = False
+    ended: bool = False
+
+
+class _Stream(AsyncGenerator[Sequence[Event], None]):
+    """A generator that tells when it is over, even when it was closed before it began."""
+
+    def __init__(self, inner: AsyncGenerator[Sequence[Event], None], over: Callable[[], None]) -> None:
+        self._inner = inner
+        self._over = over
+
+    async def __anext__(self) -> Sequence[Event]:
+        try:
+            return await anext(self._inner)
+        except BaseException:
+            self._over()
+            raise
+
+    async def asend(self, value: None) -> Sequence[Event]:
+        return await self.__anext__()
+
+    async def athrow(self, *error: Any) -> Sequence[Event]:
+        try:
+            return await self._inner.athrow(*error)
+        finally:
+            self._over()
+
+    async def aclose(self) -> None:
+        try:
+            await self._inner.aclose()
+        finally:
+            self._over()
+
+
+async def _unprepared(request_id: str) -> AsyncGenerator[Sequence[Event], None]:
+    yield [Failed("invalid_request", f"request {request_id} is not prepared; prepare it before generating")]
 
 
 class FakeModelServer:
@@ -135,26 +173,28 @@ class FakeModelServer:
         self._requests[ask.id] = request
         return prepared
 
-    async def generate(self, prepared: Prepared) -> AsyncGenerator[Sequence[Event], None]:
+    def generate(self, prepared: Prepared) -> AsyncGenerator[Sequence[Event], None]:
         request = self._requests.get(prepared.ask.id)
-        if request is None:
-            yield [
-                Failed("invalid_request", f"request {prepared.ask.id} is not prepared; prepare it before generating")
-            ]
-            return
-        ended = False
-        try:
-            async with self._slots:
-                self._running.add(prepared.ask.id)
-                self.most_running = max(self.most_running, len(self._running))
-                async for batch in self._answer(request):
-                    ended = ended or isinstance(batch[-1], Finished | Failed)
+        if request is None or request.generating:
+            return _unprepared(prepared.ask.id)
+        request.generating = True
+        return _Stream(self._generate(request), lambda: self._forget(request))
+
+    async def _generate(self, request: _Request) -> AsyncGenerator[Sequence[Event], None]:
+        name = request.prepared.ask.id
+        async with self._slots:
+            self._running.add(name)
+            self.most_running = max(self.most_running, len(self._running))
+            async with aclosing(self._answer(request)) as batches:
+                async for batch in batches:
+                    request.ended = request.ended or isinstance(batch[-1], Finished | Failed)
                     yield batch
-        finally:
-            self._running.discard(prepared.ask.id)
-            self._requests.pop(prepared.ask.id, None)
-            if not ended and self.alive:
-                self._spends[prepared.ask.id] = self._spend(request)
+
+    def _forget(self, request: _Request) -> None:
+        name = request.prepared.ask.id
+        self._running.discard(name)
+        if self._requests.pop(name, None) is not None and not request.ended and self.alive:
+            self._spends[name] = self._spend(request)
 
     async def _answer(self, request: _Request) -> AsyncGenerator[Sequence[Event], None]:
         answer = self.script(request.prepared.ask, request.prepared.max_tokens)

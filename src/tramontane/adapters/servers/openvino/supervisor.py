@@ -41,7 +41,11 @@ async def start_engine(
 
     Raises ModelUnavailable with the end of its log when it dies or takes too long, or the error it names itself.
     """
-    child = start_child(command)
+    try:
+        child = start_child(command)
+    except OSError as error:
+        message = f"no process could be started for {model}: {error}"
+        raise ModelUnavailable(message, retry_after_s=RETRY_AFTER_S) from error
     server = EngineServer(model, clock, hang_after_s=patience.hang_s)
     server.report = report
     await asyncio.get_running_loop().create_unix_connection(lambda: server, sock=child.socket)
