@@ -17,7 +17,7 @@ from tramontane.engine.admission import (
 from tramontane.engine.nouns import Policy
 from tramontane.foundation.errors import Overloaded, RateLimited
 
-POLICY = Policy()
+POLICY = Policy(max_waiting=256, max_waiting_per_workspace=32)
 
 
 def view(**fields: object) -> LineView:

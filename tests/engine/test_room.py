@@ -173,7 +173,7 @@ async def test_rates_refuse_with_the_time_to_wait_and_unspent_tokens_come_back()
 
 @virtually
 async def test_one_workspaces_full_line_is_its_own_doing_and_leaves_room_for_others() -> None:
-    world = World(slots=2)
+    world = World(slots=2, max_waiting_per_workspace=32)
     await world.answer("warm")
     flood = [asyncio.create_task(world.answer(f"f{number}", "flooder")) for number in range(60)]
     await asyncio.sleep(STEP_S)

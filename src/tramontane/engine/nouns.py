@@ -14,8 +14,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Every number the engine decides by; the composition root fills it from the settings."""
 
     max_wait_s: int = 30
-    max_waiting: int = 256
-    max_waiting_per_workspace: int = 32
+    max_waiting: int = 512
+    max_waiting_per_workspace: int = 256
     max_waiting_prompt_tokens: int = 2_000_000
     prefill_tokens_in_flight: int = 2048
     pause_after_s: float = 1.0

@@ -54,7 +54,7 @@ class QueueSettings(_Section):
     """How long and how many may wait."""
 
     max_wait_s: Positive = 30
-    max_waiting: Positive = 256
+    max_waiting: Positive = 512
     default_requests_per_minute: int = Field(0, ge=0, description="0 means no limit")
     default_tokens_per_minute: int = Field(0, ge=0, description="0 means no limit")
 

@@ -151,3 +151,26 @@ def test_call_ids_have_the_mistral_form() -> None:
     made = {new_call_id() for _ in range(100)}
     assert len(made) == 100
     assert all(len(one) == 9 and one.isalnum() and one.isascii() for one in made)
+
+
+_CALL = '<tool_call>{"name": "add", "arguments": {"a": 1, "b": 2}}</tool_call>'
+_OTHER = '<tool_call>{"name": "add", "arguments": {"a": 3, "b": 4}}</tool_call>'
+
+
+def test_a_forced_answer_that_repeats_a_call_has_ended(profile: ModelProfile) -> None:
+    ask = chat(tools=(ADD,), tool_choice=ToolChoice(mode="any"))
+    ids = profile.tokenizer.encode(f"{_CALL}\n{_OTHER}\n{_CALL}\n{_OTHER}")
+    events, reader = _answer(ask, profile, ids, _rendered())
+    assert reader.stopped
+    calls = [event.arguments for event in events if isinstance(event, ToolCallDelta)]
+    assert calls == ['{"a": 1, "b": 2}', '{"a": 3, "b": 4}']
+    assert _text(events) == ""
+    assert events[-1] == ChoiceEnd(0, "tool_calls")
+
+
+def test_a_forced_call_cut_off_after_another_is_left_out(profile: ModelProfile) -> None:
+    ask = chat(tools=(ADD,), tool_choice=ToolChoice(mode="any"))
+    events, reader = _answer(ask, profile, profile.tokenizer.encode(_CALL + '\n<tool_call>{"na'), _rendered())
+    assert not reader.stopped
+    assert _text(events) == ""
+    assert sum(isinstance(event, ToolCallDelta) for event in events) == 1

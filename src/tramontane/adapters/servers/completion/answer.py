@@ -56,6 +56,8 @@ class AnswerReader:
         self._index = index
         self._call_id = call_id
         self._calls = 0
+        self._only_calls = tools and ask.tool_choice.mode in ("any", "named")
+        self._called: set[tuple[str, str]] = set()
         self._tokenizer = profile.tokenizer
         self._pending = 0
         self._choices: list[TokenChoice] | None = None if ask.logprobs is None else []
@@ -135,10 +137,23 @@ class AnswerReader:
     def _take_calls(self, events: list[Event], pieces: list[str | Call]) -> None:
         for piece in pieces:
             if isinstance(piece, str):
-                self._text(events, piece)
+                self._beside_calls(events, piece)
             elif not self.stopped:
-                events.append(ToolCallDelta(self._index, self._calls, self._call_id(), piece.name, piece.arguments))
-                self._calls += 1
+                self._call(events, piece)
+
+    def _call(self, events: list[Event], call: Call) -> None:
+        """A forced answer that says the same call again has ended: small models would repeat it to the last token."""
+        if self._only_calls and (call.name, call.arguments) in self._called:
+            self.stopped = True
+            return
+        self._called.add((call.name, call.arguments))
+        events.append(ToolCallDelta(self._index, self._calls, self._call_id(), call.name, call.arguments))
+        self._calls += 1
+
+    def _beside_calls(self, events: list[Event], text: str) -> None:
+        """Where only calls are allowed, white space between them and a call cut off by the limit are no answer."""
+        if not (self._only_calls and (self._calls or not text.strip())):
+            self._text(events, text)
 
     def _text(self, events: list[Event], text: str) -> None:
         if self.stopped:

@@ -1,0 +1,192 @@
+"""What must hold when things break: an engine killed, a client gone, a port taken, a signal, a full disk of weights gone."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import CHAT
+from tests.e2e.platform import Platform, run, serving, start
+
+STREAMS = 32
+
+
+@pytest.fixture(scope="module")
+def breakable(installed_home: Path) -> Any:
+    """A server of this file's own."""
+    with serving(installed_home, TRAMONTANE_ENGINE__MAX_SEQUENCES="40") as running:
+        yield running
+
+
+def body(text: str, max_tokens: int, **more: object) -> dict[str, object]:
+    return {"model": CHAT, "messages": [{"role": "user", "content": text}], "max_tokens": max_tokens,
+            "ignore_eos": True, "temperature": 0, **more}  # fmt: skip
+
+
+def stream(platform: Platform, request: dict[str, object], started: threading.Barrier | None = None) -> list[str]:
+    """The `data:` payloads of one streamed answer, to its end."""
+    connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=120)
+    headers = {"Authorization": f"Bearer {platform.key}", "Content-Type": "application/json"}
+    connection.request("POST", "/v1/chat/completions", json.dumps({**request, "stream": True}), headers)
+    response = connection.getresponse()
+    lines: list[str] = []
+    waiting = started
+    for raw in response:
+        line = raw.decode().strip()
+        if line.startswith("data: "):
+            lines.append(line.removeprefix("data: "))
+            if waiting is not None and len(lines) == 3:
+                waiting.wait(120)
+                waiting = None
+    connection.close()
+    return lines
+
+
+def ask(platform: Platform, request: dict[str, object]) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=120)
+    headers = {"Authorization": f"Bearer {platform.key}", "Content-Type": "application/json"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(request), headers)
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+def test_a_killed_engine_fails_only_its_own_requests_and_is_replaced(breakable: Platform) -> None:
+    before = breakable.engine(CHAT)
+    started = threading.Barrier(STREAMS + 1)
+    with ThreadPoolExecutor(STREAMS) as pool:
+        answers = [
+            pool.submit(stream, breakable, body(f"Count from {number}.", 2000), started) for number in range(STREAMS)
+        ]
+        started.wait(120)
+        before.send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        ended = [answer.result(30) for answer in answers]
+    assert time.monotonic() - killed < 10
+    for lines in ended:
+        last = json.loads(lines[-1])
+        assert last["choices"][0]["finish_reason"] == "error", lines[-2:]
+        assert sum('"finish_reason":"' in line for line in lines) == 1
+    status, answer = ask(breakable, body("Hello.", 4))
+    assert status == 200, answer
+    assert answer["usage"]["completion_tokens"] == 4
+    assert breakable.engine(CHAT).pid != before.pid
+
+
+def test_a_client_that_leaves_frees_its_slot(breakable: Platform) -> None:
+    """A long answer is abandoned; the receipt shows that it stopped within about a second of tokens."""
+    connection = http.client.HTTPConnection("127.0.0.1", breakable.port, timeout=60)
+    headers = {"Authorization": f"Bearer {breakable.key}", "Content-Type": "application/json"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body("Go on and on.", 4000, stream=True)), headers)
+    response = connection.getresponse()
+    response.read(200)
+    left = time.monotonic()
+    response.close()
+    connection.close()
+    running = 1.0
+    while running and time.monotonic() - left < 10:
+        running = metric(breakable, "tramontane_requests_running", CHAT)
+        time.sleep(0.05)
+    assert running == 0
+
+
+def metric(platform: Platform, name: str, model: str) -> float:
+    """One sample of /metrics, or 0 where it is not there yet."""
+    connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=20)
+    connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {platform.key}"})
+    for line in connection.getresponse().read().decode().splitlines():
+        if line.startswith(name) and f'"{model}"' in line:
+            return float(line.rsplit(" ", 1)[1])
+    return 0.0
+
+
+def test_two_hundred_clients_at_once_all_get_an_answer_or_a_reason(breakable: Platform) -> None:
+    with ThreadPoolExecutor(200) as pool:
+        answers = list(pool.map(lambda number: ask(breakable, body(f"Say {number}.", 4)), range(200)))
+    statuses = {status for status, _ in answers}
+    assert statuses <= {200, 429, 503}
+    assert sum(status == 200 for status, _ in answers) >= 32
+    for status, answer in answers:
+        if status != 200:
+            assert answer["code"] in {"too_many_waiting", "overloaded"}, answer
+
+
+def test_usage_counts_every_request_once(breakable: Platform) -> None:
+    shown = run(breakable.home, "usage", "--by", "model").stdout
+    row = next(line.split() for line in shown.splitlines() if line.startswith(CHAT))
+    requests, failed, cancelled, refused = (int(cell) for cell in row[1:5])
+    assert requests >= 200 + STREAMS + 2
+    assert failed >= STREAMS
+    assert cancelled >= 1
+    assert refused >= 0
+
+
+def test_a_taken_port_is_named(installed_home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        platform = start(installed_home, port)
+        assert platform.process.wait(60) == 1
+    assert f"127.0.0.1:{port} is in use" in platform.said
+    assert "TRAMONTANE_PORT" in platform.said
+
+
+def test_ctrl_c_lets_open_answers_end(installed_home: Path) -> None:
+    with serving(installed_home) as platform, ThreadPoolExecutor(1) as pool:
+        started = threading.Barrier(2)
+        answer = pool.submit(stream, platform, body("Count.", 200), started)
+        started.wait(60)
+        assert platform.interrupt() == 0
+        assert answer.result(30)[-1] == "[DONE]"
+    assert "Stopped." in platform.said
+
+
+def test_altered_weights_are_refused_by_name(installed_home: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(installed_home, home, symlinks=True)
+    repull = run(home, "models", "pull", CHAT)  # a moved data folder's paths are taken up by pulling again
+    assert repull.returncode == 0, repull.stderr
+    weights = home / "models" / CHAT / "prepared" / "weights.safetensors"
+    with weights.open("r+b") as file:
+        file.seek(-1000, os.SEEK_END)
+        file.write(b"\xff" * 8)
+    result = run(home, "complete", "Hello", "--max-tokens", "2")
+    assert result.returncode == 1
+    assert "weights.safetensors: expected SHA-256" in result.stderr
+
+
+def test_the_terminal_talks_without_a_server(installed_home: Path) -> None:
+    result = run(installed_home, "chat", "--max-tokens", "20", "--temperature", "0",
+                 stdin="What is the capital of France?\nAnd its river?\n/quit\n")  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "Paris" in result.stdout
+    assert result.stderr.count("tokens/s") == 2
+    assert "cached" in result.stderr
+
+
+def test_a_key_is_alone_on_standard_output_and_ends_when_revoked(breakable: Platform) -> None:
+    made = run(breakable.home, "key", "create", "short-lived")
+    secret = made.stdout.strip()
+    assert made.stdout == secret + "\n" and " " not in secret
+    mine = Platform(breakable.home, breakable.port, breakable.process, breakable.log, secret)
+    assert ask(mine, body("Hi.", 1))[0] == 200
+    assert run(breakable.home, "key", "revoke", "short-lived").returncode == 0
+    end = time.monotonic() + 10
+    while ask(mine, body("Hi.", 1))[0] == 200:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert ask(mine, body("Hi.", 1))[0] == 401
+
+
+def test_an_unknown_setting_refuses_to_start(installed_home: Path) -> None:
+    result = run(installed_home, "serve", TRAMONTANE_PROT="1")
+    assert result.returncode == 1
+    assert "TRAMONTANE_PROT" in result.stderr
