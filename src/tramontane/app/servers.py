@@ -1,28 +1,20 @@
 """Which kind of server runs which installed model: the one place that chooses between engines."""
 
 import asyncio
-import importlib.util
 import os
 from pathlib import Path
 
+from tramontane.adapters.servers.llamacpp import LlamaCppStarter
 from tramontane.adapters.servers.openvino.supervisor import OpenVinoStarter
 from tramontane.adapters.servers.upstream import UpstreamSettings, connect
 from tramontane.adapters.sources.transfer import Transfer
 from tramontane.adapters.sources.verify import Verifier
 from tramontane.engine.ports import ModelServer, ProgressReport
 from tramontane.foundation.clock import Clock
-from tramontane.foundation.errors import ModelUnavailable
 from tramontane.foundation.settings import Settings
 from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.fit import need_of
 from tramontane.records.catalog.nouns import UpstreamSource
-
-RETRY_AFTER_S = 60.0
-
-
-def has_llamacpp() -> bool:
-    """Whether the optional llama.cpp wheel is installed."""
-    return importlib.util.find_spec("xllamacpp") is not None
 
 
 class Servers:
@@ -35,6 +27,7 @@ class Servers:
         self._verifier = Verifier()
         logs = settings.home / "logs"
         self._openvino = OpenVinoStarter(settings.engine, logs, clock)
+        self._llamacpp = LlamaCppStarter(settings.engine, logs, clock)
 
     async def start(self, model: str, report: ProgressReport) -> ModelServer:
         """Check the model's files and start its server. Raises the error that names the file or the cure."""
@@ -45,13 +38,8 @@ class Servers:
         await asyncio.to_thread(self._verifier.verify, installed, Transfer(report))
         if installed.engine == "openvino":
             return await self._openvino.start(model, Path(installed.prepared or installed.files_folder), report)
-        if not has_llamacpp():
-            raise ModelUnavailable(
-                f"{model} (architecture {installed.architecture}) needs the llama.cpp engine; "
-                "install the extra with pip install 'tramontane[llamacpp]'",
-                retry_after_s=RETRY_AFTER_S,
-            )
-        raise ModelUnavailable("later", retry_after_s=1)
+        embedding = installed.entry.kind == "embedding"
+        return await self._llamacpp.start(model, Path(installed.weights), report, embedding=embedding)
 
     def memory_bytes(self, model: str) -> int:
         """What the model takes once loaded with its cache full."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from tramontane.adapters.servers.llamacpp.starter import installed as llamacpp_installed
 from tramontane.adapters.servers.openvino.families import SUPPORTED_FAMILIES
 from tramontane.adapters.servers.openvino.preparing import prepare_weights, refusal
 from tramontane.adapters.sources.bundle import export_bundle
@@ -13,7 +14,6 @@ from tramontane.adapters.sources.install import Engines, Installer, Request, bun
 from tramontane.adapters.sources.machine import read_machine
 from tramontane.adapters.sources.transfer import Transfer
 from tramontane.adapters.sources.verify import Verifier
-from tramontane.app.servers import has_llamacpp
 from tramontane.engine.ports import ProgressReport
 from tramontane.entrypoints.cli.ports import FitAnswer
 from tramontane.foundation.clock import Clock
@@ -50,7 +50,7 @@ class Shelf:
         self._scope = scope
         self._clock = clock
         self._folders = ModelFolders(settings.home)
-        engines = Engines(embedded_refusal=refusal, prepare=prepare_weights, llamacpp=has_llamacpp())
+        engines = Engines(embedded_refusal=refusal, prepare=prepare_weights, llamacpp=llamacpp_installed())
         self._installer = Installer(self._folders, engines, catalogue.register)
 
     def known(self) -> list[ModelEntry]:
@@ -77,7 +77,7 @@ class Shelf:
     def fit(self, name: str) -> FitAnswer:
         entry, model = self.find(name)
         try:
-            engine = model.engine if model else expected_engine(entry, EMBEDDED_FAMILIES, has_llamacpp())
+            engine = model.engine if model else expected_engine(entry, EMBEDDED_FAMILIES, llamacpp_installed())
         except NoEngine as error:
             return FitAnswer(False, (error.message,))
         machine = read_machine(self._settings.home, self._settings.engine.memory_limit_bytes)
