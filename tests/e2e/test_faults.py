@@ -135,7 +135,7 @@ def test_a_taken_port_is_named(installed_home: Path) -> None:
         port = taken.getsockname()[1]
         platform = start(installed_home, port)
         assert platform.process.wait(60) == 1
-    assert f"127.0.0.1:{port} is in use" in platform.said
+    assert f"port {port} of 127.0.0.1 is in use" in platform.said
     assert "TRAMONTANE_PORT" in platform.said
 
 

@@ -70,12 +70,16 @@ class Installation:
         """Bind, open, fetch what is missing, then serve in one event loop until stopped."""
         import uvloop
 
-        from tramontane.app.gateway import bind, run_gateway
+        from tramontane.app.gateway import run_gateway
+        from tramontane.entrypoints.api import listen
 
         logging.getLogger("tramontane").setLevel(self.settings.log_level.upper())
         setproctitle.setproctitle("tramontane: gateway")
         make_home(self.settings)
-        with closing(bind(self.settings)) as listener, self._records(report, first_key=True) as records:
+        with (
+            closing(listen(self.settings.host, self.settings.port)) as listener,
+            self._records(report, first_key=True) as records,
+        ):
             self._fetch_embedded(records, report, say)
             uvloop.run(run_gateway(self.settings, self._clock, records, listener, say))
         say("Stopped.")

@@ -29,13 +29,13 @@ class _Section(BaseModel):
 class EngineSettings(_Section):
     """The embedded engine. `threads` 0 means all cores this process may use."""
 
-    threads: int = Field(0, ge=0)
+    threads: int = Field(default=0, ge=0)
     cache_bytes: Positive = 512 * 1024 * 1024
-    max_sequences: int = Field(48, ge=1, le=1024)
-    prefill_chunk_tokens: int = Field(128, ge=16, le=4096)
-    idle_unload_s: int = Field(0, ge=0, description="0 keeps models loaded")
+    max_sequences: int = Field(default=48, ge=1, le=1024)
+    prefill_chunk_tokens: int = Field(default=128, ge=16, le=4096)
+    idle_unload_s: int = Field(default=0, ge=0, description="0 keeps models loaded")
     load_timeout_s: Positive = 300
-    memory_limit_bytes: int = Field(0, ge=0, description="0 means four fifths of the machine's memory")
+    memory_limit_bytes: int = Field(default=0, ge=0, description="0 means four fifths of the machine's memory")
 
 
 class HttpSettings(_Section):
@@ -45,9 +45,11 @@ class HttpSettings(_Section):
     max_json_depth: Positive = 64
     max_header_bytes: Positive = 32 * 1024
     cors_origins: tuple[str, ...] = ()
-    allowed_hosts: tuple[str, ...] = Field((), description="names callers may use; empty: any, on loopback local names")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="names callers may use; empty: any, on loopback local names"
+    )
     docs: bool = True
-    drain_s: int = Field(20, ge=0)
+    drain_s: int = Field(default=20, ge=0)
 
 
 class QueueSettings(_Section):
@@ -55,8 +57,8 @@ class QueueSettings(_Section):
 
     max_wait_s: Positive = 30
     max_waiting: Positive = 512
-    default_requests_per_minute: int = Field(0, ge=0, description="0 means no limit")
-    default_tokens_per_minute: int = Field(0, ge=0, description="0 means no limit")
+    default_requests_per_minute: int = Field(default=0, ge=0, description="0 means no limit")
+    default_tokens_per_minute: int = Field(default=0, ge=0, description="0 means no limit")
 
 
 class HubSettings(_Section):
@@ -74,12 +76,12 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=default_home)
     host: str = "127.0.0.1"
-    port: int = Field(8400, ge=0, le=65535)
+    port: int = Field(default=8400, ge=0, le=65535)
     database_url: str = ""
     blob_url: str = ""
     default_model: str = "smollm2-135m-instruct"
     preload: tuple[str, ...] = ()
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()
     queue: QueueSettings = QueueSettings()

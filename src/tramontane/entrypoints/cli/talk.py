@@ -3,7 +3,6 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import click
@@ -128,8 +127,7 @@ async def _answer(
     pieces: list[str] = []
     began = time.monotonic()
     spend = Spend()
-    events: AsyncGenerator = opened.events()  # type: ignore[type-arg]
-    async with aclosing(events):
+    async with aclosing(opened.events()) as events:
         async for batch in events:
             for event in batch:
                 if isinstance(event, TextDelta):

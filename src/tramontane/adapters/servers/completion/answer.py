@@ -181,4 +181,4 @@ def _choice(tokenizer: TextTokenizer, token: int, found: TokenLogprobs) -> Token
 
 def _candidate(tokenizer: TextTokenizer, token: int, logprob: float) -> Candidate:
     raw = tokenizer.token_bytes(token)
-    return Candidate(raw.decode("utf-8", "replace"), raw, logprob)
+    return Candidate(raw.decode("utf-8", "replace"), raw, logprob, token)

@@ -79,10 +79,11 @@ def _follow(process: subprocess.Popen[bytes], report: Progress) -> Outcome | Non
 
 
 def _error(outcome: Outcome) -> errors.TramontaneError:
-    kind = getattr(errors, outcome.code, errors.BadRequest)
-    if kind in (errors.BadRequest, errors.StorageFull, errors.Misconfigured, errors.EngineFailed):
-        return kind(outcome.error)
-    return errors.BadRequest(outcome.error or "the weights cannot be prepared")
+    message = outcome.error or "the weights cannot be prepared"
+    for kind in (errors.StorageFull, errors.Misconfigured, errors.EngineFailed):
+        if outcome.code == kind.__name__:
+            return kind(message)
+    return errors.BadRequest(message)
 
 
 def _tail(log: IO[bytes]) -> str:
