@@ -174,10 +174,12 @@ class Batcher:
         return guesses
 
     def _prefill_rows(self) -> list[Row]:
+        """Pieces of prompts in fair order. A step that completes a short prompt beside another share's is kept short."""
         rows: list[Row] = []
         budget = self._chunk_tokens
         under_way: set[bytes] = set()
         lines = self._lines()
+        contended = len(lines) > 1
         while budget > 0 and lines:
             share = self.fair.least_served(lines)
             sequence = self._next_in_line(lines[share], under_way)
@@ -191,6 +193,8 @@ class Batcher:
             row = self._prefill_row(sequence, budget)
             self._mark(row, under_way)
             budget -= row.count
+            if contended and row.sampled:
+                budget = max(0, budget - self._chunk_tokens // 2)
             rows.append(row)
         return rows
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 PREFILL_COST = 1
 DECODE_COST = 2
 _SCALE = 1 << 20
+_NEWCOMER = 1 << 62  # stamps of shares not served since they came are below all others
 
 
 class FairOrder:
@@ -29,7 +30,8 @@ class FairOrder:
         if share not in self._members:
             self._served[share] = max(self._served.get(share, 0), self._level())
             self._members[share] = 0
-            self._stamp(share)
+            self._changes += 1
+            self._since[share] = self._changes - _NEWCOMER
         self._members[share] += 1
         self._weight[share] = weight
 
@@ -51,7 +53,11 @@ class FairOrder:
         self._stamp(share)
 
     def least_served(self, shares: Iterable[str]) -> str:
-        """Of equally served ones the one that has stood there longest, so that newcomers keep nobody waiting."""
+        """Of equally served ones a newcomer, else the one that has stood there longest.
+
+        A newcomer is lifted to the least counter, so it ties with whoever was just served, and would otherwise wait for
+        one more step; once served it stands behind, so with any number of shares everybody's turn comes.
+        """
         return min(shares, key=lambda share: (self._served[share], self._since[share]))
 
     def most_served(self, shares: Iterable[str]) -> str:
