@@ -68,7 +68,9 @@ class Line:
             own_waiting=own_waiting + self._arriving.get(workspace, 0),
             waiting=queue.waiting + sum(self._arriving.values()),
             waiting_prompt_tokens=queue.waiting_prompt_tokens,
-            length_limit=self.length_limit(now_ns),
+            # Counting requests would refuse a burst of short prompts by the measure of the long ones before them; the
+            # wait is bounded by the predicted one, in tokens, once the prompts are counted.
+            length_limit=self._policy.max_waiting,
             predicted_wait_s=wait_s,
         )
 
