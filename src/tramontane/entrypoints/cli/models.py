@@ -10,6 +10,8 @@ from tramontane.entrypoints.cli.progress import shown_progress
 from tramontane.entrypoints.cli.tables import print_table, size
 from tramontane.records.catalog.nouns import InstalledModel
 
+MOST_DISTANCE_NATS = 0.02
+
 
 @click.group()
 def models() -> None:
@@ -172,3 +174,5 @@ def _installed(model: InstalledModel) -> None:
     )
     if model.distance_nats is not None:
         click.echo(f"prepared weights are {model.distance_nats:+.4f} nats a token from their source on held text")
+        if model.distance_nats > MOST_DISTANCE_NATS:
+            click.echo(f"that is more than {MOST_DISTANCE_NATS}: compare its answers before relying on it", err=True)
