@@ -77,13 +77,18 @@ def percentile(ordered: list[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, round(part * len(ordered) + 0.5) - 1))]
 
 
+def unique_text(seed: int, number: int, turn: int) -> str:
+    """The user's text of one request of `unique`: no two alike, about 128 tokens with the chat template around it."""
+    return f"{seed} {number} {turn} " + words(seed * 7919 + number * 101 + turn, 78)
+
+
 async def unique(target: Target, seed: int, streams: int, rounds: int = 1, tokens: int = 128) -> Figures:
     """`streams` at once, each with a prompt of its own of about 128 tokens; 128 tokens out."""
 
     async def one(number: int) -> list[Answer]:
         answers = []
         for turn in range(rounds):
-            text = f"{seed} {number} {turn} " + words(seed * 7919 + number * 101 + turn, 78)
+            text = unique_text(seed, number, turn)
             answers.append(await ask(target.port, target.path, body(target, [user(text)], tokens), target.key))
         return answers
 

@@ -1,0 +1,54 @@
+"""Writes a Q4_0 copy of a Q4_1 GGUF, so that every contestant can also be run on the format engines are fastest with.
+
+Tensors in Q4_1 are dequantised and rounded again; all others and the metadata stay as they are. The copy's quality is
+of no interest here, only how fast it runs.
+"""
+
+import sys
+from pathlib import Path
+
+from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType
+from gguf.quants import dequantize, quantize
+
+from bench.contestants import WORK
+
+FROM, TO = GGMLQuantizationType.Q4_1, GGMLQuantizationType.Q4_0
+TYPE_FIELD = "general.file_type"
+
+
+def q4_0_copy(source: Path) -> Path:
+    """The path of the copy below bench/.work, made when it is missing or older than `source`. Takes a few seconds."""
+    name = source.name.replace("Q4_1", "Q4_0")
+    target = WORK / (name if name != source.name else f"{source.stem}.Q4_0.gguf")
+    if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
+        return target
+    WORK.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(".part")
+    reader = GGUFReader(source)
+    writer = GGUFWriter(unfinished, reader.fields["general.architecture"].contents())
+    _copy_fields(reader, writer)
+    for tensor in reader.tensors:
+        if tensor.tensor_type is FROM:
+            data, kind = quantize(dequantize(tensor.data, FROM), TO), TO
+        else:
+            data, kind = tensor.data, tensor.tensor_type
+        writer.add_tensor(tensor.name, data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    unfinished.replace(target)
+    return target
+
+
+def _copy_fields(reader: GGUFReader, writer: GGUFWriter) -> None:
+    for field in reader.fields.values():
+        if field.name.startswith("GGUF.") or field.name == "general.architecture":
+            continue  # the writer sets these itself
+        kind = field.types[0]
+        value = LlamaFileType.MOSTLY_Q4_0.value if field.name == TYPE_FIELD else field.contents()
+        writer.add_key_value(field.name, value, kind, field.types[-1] if kind is GGUFValueType.ARRAY else None)
+
+
+if __name__ == "__main__":
+    print(q4_0_copy(Path(sys.argv[1])))
