@@ -16,10 +16,11 @@ from pathlib import Path
 import psutil
 
 from bench.client import ask
+from bench.environment import ROOT, WORK
+from bench.environment import python as benchmark_python
+from bench.genai_engine import MODEL_VARIABLE, PYTHON_VARIABLE
 from bench.load import Target, body, user
 
-ROOT = Path(__file__).resolve().parents[1]
-WORK = ROOT / "bench" / ".work"
 CHAT = "/openai/v1/chat/completions"
 START_TIMEOUT_S = 240
 
@@ -73,6 +74,26 @@ def wait_for(target: Target, child: subprocess.Popen[bytes]) -> float:
 @contextmanager
 def tramontane(name: str, home: Path, model: str, **environment: str) -> Iterator[list[Target]]:
     """The platform with two workspaces, `quiet` and `loud`, each with a key of its own: targets [quiet, loud]."""
+    serve = [str(Path(sys.executable).with_name("tramontane")), "serve"]
+    with _gateway(serve, name, home, model, environment) as targets:
+        yield targets
+
+
+@contextmanager
+def genai_front(name: str, home: Path, model: str, model_file: Path) -> Iterator[list[Target]]:
+    """The same gateway over OpenVINO GenAI's pipeline, which reads `model_file` itself: targets [quiet, loud].
+
+    `home` must hold `model`, whose prepared folder gives the words; nothing else of it is used by the engine.
+    """
+    environment = {PYTHON_VARIABLE: str(benchmark_python()), MODEL_VARIABLE: str(model_file.resolve())}
+    with _gateway([sys.executable, "-m", "bench.genai_front"], name, home, model, environment) as targets:
+        yield targets
+
+
+@contextmanager
+def _gateway(
+    serve: list[str], name: str, home: Path, model: str, environment: dict[str, str]
+) -> Iterator[list[Target]]:
     port = free_port()
     settings = {
         "TRAMONTANE_HOME": str(home),
@@ -82,7 +103,7 @@ def tramontane(name: str, home: Path, model: str, **environment: str) -> Iterato
     }
     command = str(Path(sys.executable).with_name("tramontane"))
     keys = [create_key(command, settings, workspace) for workspace in ("quiet", "loud")]
-    with process([command, "serve"], name, **settings) as child:
+    with process(serve, name, **settings) as child:
         targets = [Target(name, port, CHAT, model, key) for key in keys]
         wait_for(targets[0], child)
         ids = tuple(member.pid for member in psutil.Process(child.pid).children(recursive=True))

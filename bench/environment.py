@@ -10,8 +10,8 @@ import sys
 import venv
 from pathlib import Path
 
-from bench.contestants import ROOT, WORK
-
+ROOT = Path(__file__).resolve().parents[1]
+WORK = ROOT / "bench" / ".work"
 REQUIREMENTS = ROOT / "bench" / "requirements.txt"
 FOLDER = WORK / "venv"
 STAMP = FOLDER / "requirements.sha256"

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.contestants import ROOT
+from bench.environment import ROOT
 from bench.load import unique_text
 from tramontane.adapters.servers.completion.profile import ModelProfile, load_profile
 from tramontane.adapters.servers.completion.prompt import read

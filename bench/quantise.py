@@ -10,7 +10,7 @@ from pathlib import Path
 from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType
 from gguf.quants import dequantize, quantize
 
-from bench.contestants import WORK
+from bench.environment import WORK
 
 FROM, TO = GGMLQuantizationType.Q4_1, GGMLQuantizationType.Q4_0
 TYPE_FIELD = "general.file_type"
