@@ -16,7 +16,7 @@ test: .venv/test.stamp lint
 	@$(BIN)/python -m pytest
 
 lint: .venv/test.stamp
-	@$(BIN)/ruff check src tests bench
+	@$(BIN)/ruff check --no-cache src tests bench
 	@$(BIN)/ruff format --check src tests bench
 	@$(BIN)/mypy
 

@@ -8,10 +8,10 @@ import pytest
 from gguf import GGMLQuantizationType
 from tests.fakes.decoder_reference import random_config, random_weights
 from tests.fakes.model_files import write_folder, write_gguf
-from tramontane.adapters.servers.openvino.gguf_header import from_gguf
 
 from tramontane.adapters.servers.openvino.architecture import Architecture, from_config
 from tramontane.adapters.servers.openvino.errors import ModelFileError, UnsupportedArchitecture
+from tramontane.adapters.servers.openvino.gguf_header import from_gguf
 
 
 def config_folder(folder: Path, **changes: object) -> Path:
