@@ -172,6 +172,12 @@ def test_the_terminal_talks_without_a_server(installed_home: Path) -> None:
     assert "cached" in result.stderr
 
 
+def test_the_terminal_counts_what_the_api_counts(installed_home: Path, breakable: Platform) -> None:
+    counted = run(installed_home, "complete", "What is the capital of France?", "--count")
+    _, answer = ask(breakable, body("What is the capital of France?", 1))
+    assert int(counted.stdout) == answer["usage"]["prompt_tokens"]
+
+
 def test_a_key_is_alone_on_standard_output_and_ends_when_revoked(breakable: Platform) -> None:
     made = run(breakable.home, "key", "create", "short-lived")
     secret = made.stdout.strip()

@@ -55,15 +55,16 @@ class Installation:
             yield self._shelf(records)
 
     @asynccontextmanager
-    async def engine(self, report: ProgressReport) -> AsyncIterator[tuple[EngineRoom, Caller]]:
-        """An engine of our own; the default model is fetched when it is missing."""
+    async def engine(self, model: str, report: ProgressReport) -> AsyncIterator[tuple[EngineRoom, Caller]]:
+        """An engine of our own; one of the embedded models is fetched when it is missing."""
         from tramontane.app.engine import opened_engine
 
         with self._records(report) as records:
-            if self.settings.default_model not in records.catalogue.view.installed:
-                await asyncio.to_thread(self._shelf(records).pull, self.settings.default_model, report)
+            if model in EMBEDDED_MODELS and model not in records.catalogue.view.installed:
+                await asyncio.to_thread(self._shelf(records).pull, model, report)
             async with opened_engine(self.settings, self._clock, records) as engine:
-                await engine.load(self.settings.default_model)
+                if model in records.catalogue.view.installed:
+                    await engine.load(model)
                 yield engine, _operator(records)
 
     def serve(self, report: ProgressReport, say: Callable[[str], None]) -> None:

@@ -84,8 +84,8 @@ class Application(Protocol):
 
     def shelf(self) -> AbstractContextManager[ModelShelf]: ...
 
-    def engine(self, report: ProgressReport) -> AbstractAsyncContextManager[tuple[EngineRoom, Caller]]:
-        """An engine of this process's own, as the operator; no server is needed."""
+    def engine(self, model: str, report: ProgressReport) -> AbstractAsyncContextManager[tuple[EngineRoom, Caller]]:
+        """An engine of this process's own with `model` loaded, as the operator; no server is needed."""
         ...
 
     def serve(self, report: ProgressReport, say: Callable[[str], None]) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import sys
 import time
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import click
+import msgspec
 
 from tramontane.engine.room import EngineRoom
 from tramontane.entrypoints.cli.ports import Application
@@ -40,13 +42,14 @@ def chat(application: Application, model: str | None, system: str | None, max_to
 @system_option
 @length_option
 @temperature_option
+@click.option("--count", is_flag=True, help="Print how many tokens the prompt has, and answer nothing.")
 @click.pass_obj
 def complete(application: Application, prompt: str | None, model: str | None, system: str | None,
-             max_tokens: int | None, temperature: float | None) -> None:  # fmt: skip
+             max_tokens: int | None, temperature: float | None, count: bool) -> None:  # fmt: skip
     """Answer PROMPT (or standard input) once and print the answer alone on standard output."""
     text = prompt if prompt is not None else sys.stdin.read()
     template = _template(application, model, max_tokens, temperature)
-    asyncio.run(_complete(application, template, [*_system(system), _turn("user", text)]))
+    asyncio.run(_complete(application, template, [*_system(system), _turn("user", text)], count))
 
 
 def _template(application: Application, model: str | None, max_tokens: int | None, temperature: float | None) -> Ask:
@@ -56,34 +59,34 @@ def _template(application: Application, model: str | None, max_tokens: int | Non
     )  # fmt: skip
 
 
-async def _complete(application: Application, template: Ask, messages: list[Message]) -> None:
-    with shown_progress() as report:
-        opened = application.engine(report)
-        engine, caller = await opened.__aenter__()
-    try:
+@asynccontextmanager
+async def _opened(application: Application, model: str) -> AsyncIterator[tuple[EngineRoom, Caller]]:
+    """The engine, its progress shown until it answers and no longer."""
+    async with AsyncExitStack() as stack:
+        with shown_progress() as report:
+            opened = await stack.enter_async_context(application.engine(model, report))
+        yield opened
+
+
+async def _complete(application: Application, template: Ask, messages: list[Message], count: bool) -> None:
+    async with _opened(application, template.model) as (engine, caller):
+        if count:
+            click.echo(await engine.count(caller, _ask(template, messages)))
+            return
         _, spend, seconds = await _answer(engine, caller, template, messages)
         click.echo()
         click.echo(_speed(spend, seconds), err=True)
-    finally:
-        await opened.__aexit__(None, None, None)
 
 
 async def _converse(application: Application, template: Ask, system: str | None) -> None:
-    with shown_progress() as report:
-        opened = application.engine(report)
-        engine, caller = await opened.__aenter__()
-    try:
+    async with _opened(application, template.model) as (engine, caller):
         click.echo(f"{template.model}. /new starts over, /quit ends, Ctrl-C stops an answer.", err=True)
         messages = _system(system)
         while (line := await _line()) is not None:
             if line == "/new":
                 messages = _system(system)
-                continue
-            if not line:
-                continue
-            messages = await _turn_taken(engine, caller, template, [*messages, _turn("user", line)])
-    finally:
-        await opened.__aexit__(None, None, None)
+            elif line:
+                messages = await _turn_taken(engine, caller, template, [*messages, _turn("user", line)])
 
 
 async def _turn_taken(engine: EngineRoom, caller: Caller, template: Ask, messages: list[Message]) -> list[Message]:
@@ -119,11 +122,7 @@ async def _answer(
     engine: EngineRoom, caller: Caller, template: Ask, messages: list[Message]
 ) -> tuple[str, Spend, float]:
     """Stream one answer to the terminal. Raises EngineFailed when it broke off."""
-    ask = Ask(
-        id=new_id("cmpl"), model=template.model, messages=tuple(messages), limits=template.limits,
-        sampling=template.sampling,
-    )  # fmt: skip
-    opened = await engine.open(caller, ask, dialect="terminal")
+    opened = await engine.open(caller, _ask(template, messages), dialect="terminal")
     pieces: list[str] = []
     began = time.monotonic()
     spend = Spend()
@@ -140,6 +139,10 @@ async def _answer(
                 elif isinstance(event, Failed):
                     raise EngineFailed(event.message, code=event.code)
     return "".join(pieces), spend, time.monotonic() - began
+
+
+def _ask(template: Ask, messages: list[Message]) -> Ask:
+    return msgspec.structs.replace(template, id=new_id("cmpl"), messages=tuple(messages))
 
 
 def _speed(spend: Spend, seconds: float) -> str:
