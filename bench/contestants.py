@@ -18,7 +18,7 @@ import psutil
 from bench.client import ask
 from bench.environment import ROOT, WORK
 from bench.environment import python as benchmark_python
-from bench.genai_engine import MODEL_VARIABLE, PYTHON_VARIABLE
+from bench.genai_engine import MODEL_VARIABLE, PYTHON_VARIABLE, WORDS_VARIABLE
 from bench.load import Target, body, user
 
 CHAT = "/openai/v1/chat/completions"
@@ -80,14 +80,24 @@ def tramontane(name: str, home: Path, model: str, **environment: str) -> Iterato
 
 
 @contextmanager
-def genai_front(name: str, home: Path, model: str, model_file: Path) -> Iterator[list[Target]]:
-    """The same gateway over OpenVINO GenAI's pipeline, which reads `model_file` itself: targets [quiet, loud].
+def genai_front(home: Path, model: str, model_file: Path) -> Iterator[Target]:
+    """The same gateway over OpenVINO GenAI's pipeline, which reads `model_file` itself.
 
-    `home` must hold `model`, whose prepared folder gives the words; nothing else of it is used by the engine.
+    Only the words of `model` are taken from `home`, so both may run at once: this gateway has a home of its own, where
+    the model is an entry called `genai`.
     """
-    environment = {PYTHON_VARIABLE: str(benchmark_python()), MODEL_VARIABLE: str(model_file.resolve())}
-    with _gateway([sys.executable, "-m", "bench.genai_front"], name, home, model, environment) as targets:
-        yield targets
+    words = home / "models" / model / "prepared"
+    environment = {
+        PYTHON_VARIABLE: str(benchmark_python()),
+        MODEL_VARIABLE: str(model_file.resolve()),
+        WORDS_VARIABLE: str(words.resolve()),
+    }
+    own_home = WORK / "genai-home"
+    if not own_home.exists():
+        add_upstream({"TRAMONTANE_HOME": str(own_home)}, "genai", "http://127.0.0.1:1/v1#never-asked")
+    serve = [sys.executable, "-m", "bench.genai_front"]
+    with _gateway(serve, "genai", own_home, "genai", environment) as targets:
+        yield targets[1]
 
 
 @contextmanager
@@ -101,8 +111,7 @@ def _gateway(
         "TRAMONTANE_DEFAULT_MODEL": model,
         **environment,
     }
-    command = str(Path(sys.executable).with_name("tramontane"))
-    keys = [create_key(command, settings, workspace) for workspace in ("quiet", "loud")]
+    keys = [create_key(settings, workspace) for workspace in ("quiet", "loud")]
     with process(serve, name, **settings) as child:
         targets = [Target(name, port, CHAT, model, key) for key in keys]
         wait_for(targets[0], child)
@@ -110,12 +119,23 @@ def _gateway(
         yield [Target(name, port, CHAT, model, key, (child.pid, *ids)) for key in keys]
 
 
-def create_key(command: str, settings: dict[str, str], workspace: str) -> str:
+def create_key(settings: dict[str, str], workspace: str) -> str:
     """A fresh key in a workspace of that name, through the command a person would use."""
-    result = subprocess.run(
-        [command, "key", "create", f"bench-{workspace}-{time.time_ns()}", "--workspace", workspace, "--create-workspace"],
-        env={**os.environ, **settings}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    name = f"bench-{workspace}-{time.time_ns()}"
+    return tramontane_command(settings, "key", "create", name, "--workspace", workspace, "--create-workspace")
+
+
+def add_upstream(settings: dict[str, str], name: str, place: str) -> None:
+    """An entry for another server's model, written as `models add` wants it."""
+    tramontane_command(settings, "models", "add", place, "--name", name, "--licence", "apache-2.0")
+
+
+def tramontane_command(settings: dict[str, str], *words: str) -> str:
+    """What a `tramontane` command prints. Raises RuntimeError with its complaint."""
+    command = [str(Path(sys.executable).with_name("tramontane")), *words]
+    result = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise RuntimeError(f"tramontane {' '.join(words)}: {result.stderr}")
     return result.stdout.strip()
 
 

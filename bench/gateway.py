@@ -14,13 +14,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 import uvloop
 
-from bench.contestants import CHAT, free_port, process
+from bench.contestants import CHAT, add_upstream, free_port, process, tramontane_command
 from bench.environment import ROOT, WORK, program
 from bench.gateway_front import fake_engine
 from bench.gateway_load import Door, Measured, content_chunks, measure, request_bytes
@@ -162,31 +161,15 @@ def _ours(upstream_port: int) -> Iterator[Door]:
         "TRAMONTANE_PRELOAD": json.dumps([name for name in MODELS if name != "fake"]),
     }  # fmt: skip
     for name, served in MODELS.items():
-        _command(
-            settings,
-            "models",
-            "add",
-            f"http://127.0.0.1:{upstream_port}/v1#{served}",
-            "--name",
-            name,
-            "--licence",
-            "apache-2.0",
-        )
-    key = _command(settings, "key", "create", "bench", "--requests-per-minute", MANY, "--tokens-per-minute", MANY)
+        add_upstream(settings, name, f"http://127.0.0.1:{upstream_port}/v1#{served}")
+    key = tramontane_command(
+        settings, "key", "create", "bench", "--requests-per-minute", MANY, "--tokens-per-minute", MANY
+    )
     with process([sys.executable, "-m", "bench.gateway_front"], "gateway-front", **settings) as child:
         door = Door("tramontane over the fake engine", port, CHAT, "fake", key, (child.pid,))
         for model in MODELS:
             _wait_for(dataclasses.replace(door, model=model), child)
         yield door
-
-
-def _command(settings: dict[str, str], *words: str) -> str:
-    command = [str(Path(sys.executable).with_name("tramontane")), *words]
-    environment = {**psutil.Process().environ(), **settings}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if result.returncode:
-        raise RuntimeError(f"tramontane {' '.join(words)}: {result.stderr}")
-    return result.stdout.strip()
 
 
 @contextmanager
@@ -231,7 +214,7 @@ def table(rows: dict[str, Row]) -> str:
     """The rows as a Markdown table."""
     head = (
         "gateway", "plain c=1 req/s", "p50 ms", "added ms", f"plain c={CLIENTS} req/s", "streams/s c=1",
-        f"streams/s c={CLIENTS}", "us/chunk", "us/chunk paced", "RSS MB",
+        f"streams/s c={CLIENTS}", "us a chunk", "us a chunk, paced", "RSS MB",
     )  # fmt: skip
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in rows.values():

@@ -9,7 +9,8 @@ import sys
 
 from tramontane.adapters.servers.openvino import process
 
-PYTHON_VARIABLE, MODEL_VARIABLE = "BENCH_GENAI_PYTHON", "BENCH_GENAI_MODEL"
+# Told by contestants.py, passed on by genai_front.py: who runs the pipeline, what it reads, whose words are used.
+PYTHON_VARIABLE, MODEL_VARIABLE, WORDS_VARIABLE = "BENCH_GENAI_PYTHON", "BENCH_GENAI_MODEL", "BENCH_GENAI_WORDS"
 SLOTS = 64
 CACHE_BYTES = 1 << 30
 

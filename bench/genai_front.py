@@ -1,7 +1,7 @@
 """The real gateway in front of OpenVINO GenAI's pipeline, run by contestants.py as `python -m bench.genai_front`.
 
-The environment says which interpreter has the pipeline and which GGUF it reads (see genai_engine.py); all else is the
-product's own: doors, keys, fair queueing, accounting, the engine process with its words.
+The environment says which interpreter has the pipeline, which GGUF it reads and which prepared folder has the words (see
+genai_engine.py); all else is the product's own: doors, keys, fair queueing, accounting, the engine process.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import tramontane
 from bench.environment import ROOT
 from bench.fronts import serve_over
-from bench.genai_engine import CACHE_BYTES, MODEL_VARIABLE, PYTHON_VARIABLE, SLOTS
+from bench.genai_engine import CACHE_BYTES, MODEL_VARIABLE, PYTHON_VARIABLE, SLOTS, WORDS_VARIABLE
 from tramontane.adapters.servers.openvino.child import ChildCommand
 from tramontane.adapters.servers.openvino.options import EngineOptions, to_argument
 from tramontane.adapters.servers.openvino.supervisor import Patience, start_engine
@@ -19,16 +19,15 @@ from tramontane.engine.ports import ModelServer, ProgressReport
 
 
 class GenaiServers(Servers):
-    """Starts the comparison's process for every text model."""
+    """Starts the comparison's process whatever the catalogue says of a model."""
 
     async def start(self, model: str, report: ProgressReport) -> ModelServer:
         patience = Patience(load_s=self._settings.engine.load_timeout_s)
         return await start_engine(model, self._command(model), patience, self._clock, report)
 
     def _command(self, model: str) -> ChildCommand:
-        folder = Path(self._catalogue.by_name(model).prepared).resolve()
         options = EngineOptions(
-            model=model, folder=str(folder), threads=0, cache_bytes=CACHE_BYTES, max_sequences=SLOTS,
+            model=model, folder=os.environ[WORDS_VARIABLE], threads=0, cache_bytes=CACHE_BYTES, max_sequences=SLOTS,
             prefill_chunk_tokens=512,
         )  # fmt: skip
         package_root = Path(tramontane.__file__).resolve().parents[1]

@@ -2,7 +2,6 @@
 
 import asyncio
 import statistics
-import subprocess
 import sys
 import time
 from functools import partial
@@ -14,7 +13,9 @@ from bench import gateway, load
 from bench.client import ask
 from bench.contestants import WORK, genai_front, llama_server, process, tramontane
 from bench.load import Target, body, user
+from bench.loop_alone import loop_alone as bare_loop
 from bench.quantise import as_q4_0
+from bench.report import GOAL_HEAD
 from bench.rounds import Comparison, compare
 
 CHAT = "smollm2-135m-instruct"
@@ -60,9 +61,8 @@ def loop_alone(name: str, ours: Target, model: str, rounds: int) -> Comparison:
     folder = home() / "models" / model / "prepared"
     for number in range(rounds):
         comparison.ours.append(asyncio.run(load.unique(ours, 4000 + number, streams=32)))
-        command = [sys.executable, "-m", "bench.loop_alone", str(folder), "32", str(4000 + number)]
-        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        comparison.theirs.append(load.Figures(float(output.split()[0]), 0, 0, 0, 0, {}))
+        figures = bare_loop(folder, 32, 4000 + number)
+        comparison.theirs.append(load.Figures(figures["tokens_per_s"], 0, 0, 0, 0, {}))
     print(comparison.row, flush=True)
     return comparison
 
@@ -104,8 +104,19 @@ def fairness(rounds: int) -> dict[str, object]:
 
 
 def gateway_alone(rounds: int) -> dict[str, object]:
-    """The gateway over an engine that answers at once, against LiteLLM's proxy over the same."""
-    return gateway.measure(rounds)
+    """The gateway over an engine that answers at once, against LiteLLM's proxy over a server that does."""
+    found = gateway.compare(rounds=rounds)
+    ours, litellm = found["ours_engine"], found["litellm"]
+    table = gateway.table(found)
+    print(table, flush=True)
+    rows = [
+        goal_row("added to a plain request over the fake engine, ms", ours.added_ms, 1, most=True),
+        goal_row("processor per streamed chunk as fast as they come, us", ours.chunk_us, 20, most=True),
+        goal_row("the same with 32 streams on a 40 ms beat, us", ours.paced_chunk_us, 20, most=True),
+        goal_row("requests/s over LiteLLM's, 1 client", ours.plain_1_per_s / litellm.plain_1_per_s, 10),
+        goal_row("requests/s over LiteLLM's, 32 clients", ours.plain_32_per_s / litellm.plain_32_per_s, 10),
+    ]
+    return {"head": f"{table}\n\n{GOAL_HEAD}", "rows": rows}
 
 
 def resources(rounds: int) -> dict[str, object]:

@@ -10,19 +10,15 @@ from pathlib import Path
 from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType
 from gguf.quants import dequantize, quantize
 
-from bench.environment import WORK
-
 FROM, TO = GGMLQuantizationType.Q4_1, GGMLQuantizationType.Q4_0
 TYPE_FIELD = "general.file_type"
 
 
-def q4_0_copy(source: Path) -> Path:
-    """The path of the copy below bench/.work, made when it is missing or older than `source`. Takes a few seconds."""
-    name = source.name.replace("Q4_1", "Q4_0")
-    target = WORK / (name if name != source.name else f"{source.stem}.Q4_0.gguf")
+def as_q4_0(source: Path, target: Path) -> Path:
+    """Write the copy to `target` unless it is there and newer than `source`; returns `target`. Takes seconds."""
     if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
         return target
-    WORK.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(".part")
     reader = GGUFReader(source)
     writer = GGUFWriter(unfinished, reader.fields["general.architecture"].contents())
@@ -51,4 +47,4 @@ def _copy_fields(reader: GGUFReader, writer: GGUFWriter) -> None:
 
 
 if __name__ == "__main__":
-    print(q4_0_copy(Path(sys.argv[1])))
+    print(as_q4_0(Path(sys.argv[1]), Path(sys.argv[2])))
