@@ -25,7 +25,6 @@ def view(**fields: object) -> LineView:
         "own_waiting": 0,
         "waiting": 0,
         "waiting_prompt_tokens": 0,
-        "length_limit": 256,
         "predicted_wait_s": 0.0,
     }
     return LineView(**{**known, **fields})  # type: ignore[arg-type]
@@ -51,13 +50,13 @@ def test_a_full_line_of_ones_own_is_the_callers_doing() -> None:
     refused = full_line(view(own_waiting=32, waiting=32, predicted_wait_s=9.0), POLICY, 0.0)
     assert isinstance(refused, RateLimited) and refused.retry_after_s == 9
     assert full_line(view(own_waiting=31, waiting=31), POLICY, 0.0) is None
-    assert own_limit(3, POLICY) == 2 and own_limit(20, POLICY) == 10
+    assert own_limit(POLICY) == 32 and own_limit(Policy(max_waiting=3)) == 2 and own_limit(Policy(max_waiting=20)) == 10
 
 
 def test_a_full_line_of_all_is_ours_but_a_newcomer_still_joins() -> None:
-    refused = full_line(view(own_waiting=1, waiting=100, length_limit=100, predicted_wait_s=99.0), POLICY, 1.0)
+    refused = full_line(view(own_waiting=1, waiting=256, predicted_wait_s=99.0), POLICY, 1.0)
     assert isinstance(refused, Overloaded) and refused.retry_after_s == 30
-    assert full_line(view(waiting=100, length_limit=100), POLICY, 0.0) is None
+    assert full_line(view(waiting=256), POLICY, 0.0) is None
     assert isinstance(full_line(view(waiting=512), POLICY, 0.0), Overloaded)
 
 

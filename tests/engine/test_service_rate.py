@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tramontane.engine.nouns import SECOND_NS
-from tramontane.engine.service_rate import Patience, ServiceRate, length_limit, predicted_wait_s
+from tramontane.engine.service_rate import Patience, ServiceRate, predicted_wait_s
 
 
 def test_only_time_with_somebody_waiting_is_measured() -> None:
@@ -42,19 +42,12 @@ def test_the_rate_is_work_by_time_however_it_is_cut(spans: list[tuple[int, int]]
     assert len(rate._slices) <= now_ns // SECOND_NS + 2
 
 
-def test_means_follow_what_requests_take() -> None:
+def test_the_mean_follows_how_long_answers_are() -> None:
     rate = ServiceRate()
-    rate.ended(10, 120)
-    assert (rate.tokens_per_request, rate.work_per_request) == (10, 120)
-    rate.ended(26, 280)
-    assert (rate.tokens_per_request, rate.work_per_request) == (11, 130)
-
-
-def test_the_line_is_as_long_as_can_be_served_in_time() -> None:
-    assert length_limit(30, 100.0, 200.0, 8, 256) == 15
-    assert length_limit(30, 1.0, 200.0, 8, 256) == 8
-    assert length_limit(30, 10_000.0, 200.0, 8, 256) == 256
-    assert length_limit(30, None, 200.0, 8, 256) == length_limit(30, 5.0, 0.0, 8, 256) == 256
+    rate.ended(10)
+    assert rate.tokens_per_request == 10
+    rate.ended(26)
+    assert rate.tokens_per_request == 11
 
 
 def test_a_quiet_workspace_does_not_wait_for_a_flooders_whole_line() -> None:

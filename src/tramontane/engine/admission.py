@@ -18,12 +18,11 @@ JITTER = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineView:
-    """What admission looks at: who waits (counting those still being prepared) and how long the line may get."""
+    """What admission looks at: who waits, counting those still being prepared, and how long."""
 
     own_waiting: int
     waiting: int
     waiting_prompt_tokens: int
-    length_limit: int
     predicted_wait_s: float
 
 
@@ -36,18 +35,19 @@ def retry_after_s(seconds: float, jitter: float, most: int = MAX_RETRY_S) -> int
     return max(MIN_RETRY_S, min(most, math.ceil(bounded * (1 + JITTER * jitter))))
 
 
-def own_limit(length_limit: int, policy: Policy) -> int:
+def own_limit(policy: Policy) -> int:
     """How many of one workspace may wait: half the line, two at least."""
-    return min(policy.max_waiting_per_workspace, max(2, length_limit // 2))
+    return min(policy.max_waiting_per_workspace, max(2, policy.max_waiting // 2))
 
 
 def full_line(view: LineView, policy: Policy, jitter: float) -> TramontaneError | None:
     """The refusal when there is no place in the line, None when there is.
 
-    A workspace with nobody waiting may pass the limit of the whole line (up to twice the largest), because the fair
-    order serves it next whatever others have queued.
+    What bounds the wait is `long_wait`, in tokens: a count of requests, taken by the measure of the long prompts before
+    them, would refuse a burst of short ones. A workspace with nobody waiting may pass the limit of the whole line (up to
+    twice the largest), because the fair order serves it next whatever others have queued.
     """
-    allowed = own_limit(view.length_limit, policy)
+    allowed = own_limit(policy)
     if view.own_waiting >= allowed:
         return RateLimited(
             f"{view.own_waiting} requests of this workspace already wait for this model (at most {allowed}); "
@@ -55,7 +55,7 @@ def full_line(view: LineView, policy: Policy, jitter: float) -> TramontaneError 
             retry_after_s=retry_after_s(view.predicted_wait_s, jitter),
             code="too_many_waiting",
         )
-    places = view.length_limit if view.own_waiting else 2 * policy.max_waiting
+    places = policy.max_waiting if view.own_waiting else 2 * policy.max_waiting
     if view.waiting >= places:
         return Overloaded(
             f"{view.waiting} requests already wait for this model; try again later",

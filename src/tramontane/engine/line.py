@@ -14,7 +14,7 @@ from tramontane.engine.dispatch import decide
 from tramontane.engine.nouns import LineStatus, Policy
 from tramontane.engine.ports import Capacity, ModelServer
 from tramontane.engine.queue import PROMPT_WORK, TOKEN_WORK, FairQueue, Ticket, TicketState
-from tramontane.engine.service_rate import Patience, ServiceRate, length_limit, predicted_wait_s
+from tramontane.engine.service_rate import Patience, ServiceRate, predicted_wait_s
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import TramontaneError
 from tramontane.foundation.nouns import Spend
@@ -68,18 +68,7 @@ class Line:
             own_waiting=own_waiting + self._arriving.get(workspace, 0),
             waiting=queue.waiting + sum(self._arriving.values()),
             waiting_prompt_tokens=queue.waiting_prompt_tokens,
-            # Counting requests would refuse a burst of short prompts by the measure of the long ones before them; the
-            # wait is bounded by the predicted one, in tokens, once the prompts are counted.
-            length_limit=self._policy.max_waiting,
             predicted_wait_s=wait_s,
-        )
-
-    def length_limit(self, now_ns: int) -> int:
-        server = self._server()
-        slots = server.capacity.slots if server is not None else 1
-        rate = self.rate
-        return length_limit(
-            self.patience.wait_s, rate.per_s(now_ns), rate.work_per_request, slots, self._policy.max_waiting
         )
 
     async def wait(self, ticket: Ticket) -> bool:
@@ -119,8 +108,7 @@ class Line:
         if spend.prompt_tokens and ticket.state is not TicketState.GONE:
             computed = spend.prompt_tokens - spend.cached_tokens
             self.queue.charge(ticket, (computed - ticket.prompt_tokens) * PROMPT_WORK)
-            work = spend.prompt_tokens * PROMPT_WORK + spend.generated_tokens * TOKEN_WORK
-            self.rate.ended(spend.generated_tokens, work)
+            self.rate.ended(spend.generated_tokens)
         self.leave(ticket)
 
     def fail_waiting(self, error: TramontaneError) -> None:
@@ -169,7 +157,7 @@ class Line:
             paused=queue.paused,
             waiting_by_workspace={name: share.waiting for name, share in queue.shares.items() if share.waiting},
             running_by_workspace={name: len(share.running) for name, share in queue.shares.items() if share.running},
-            length_limit=self.length_limit(now_ns),
+            length_limit=self._policy.max_waiting,
             oldest_wait_ms=(now_ns - oldest_ns) // 1_000_000,
             work_per_s=self.rate.per_s(now_ns),
         )

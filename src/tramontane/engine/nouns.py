@@ -46,7 +46,7 @@ class RateViews(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One model's line: who waits and runs, how long the line may get, and the measured rate (None until measured)."""
+    """One model's line: who waits and runs, how many may wait, and the measured rate (None until measured)."""
 
     waiting: int
     running: int

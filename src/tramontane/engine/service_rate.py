@@ -1,4 +1,4 @@
-"""Measures how fast one model serves while somebody waits, and derives how long its line may get and a wait will be.
+"""Measures how fast one model serves while somebody waits, and derives how long a wait will be.
 
 Work is in the fair queue's units (a prompt token 1, a generated token 2). Only time with somebody waiting counts: an
 idle machine's throughput says nothing about its capacity. Pure: time comes as an argument. The line feeds it.
@@ -26,7 +26,7 @@ class ServiceRate:
         self._since_ns: int | None = None
         self._last_per_s: float | None = None
         self.tokens_per_request: float = FIRST_GUESS_TOKENS
-        self.work_per_request: float = 0.0
+        self._ended = False
 
     def served(self, work: int) -> None:
         self._work += work
@@ -44,12 +44,11 @@ class ServiceRate:
         while self._slices and self._slices[0][0] < now_ns - WINDOW_NS:
             self._slices.popleft()
 
-    def ended(self, generated_tokens: int, work: int) -> None:
-        """One request is over: moves the running means of what a request takes."""
-        first = self.work_per_request == 0.0
-        part = 1.0 if first else 1 / 16
+    def ended(self, generated_tokens: int) -> None:
+        """One request is over: moves the running mean of how long an answer is."""
+        part = 1 / 16 if self._ended else 1.0
+        self._ended = True
         self.tokens_per_request += part * (generated_tokens - self.tokens_per_request)
-        self.work_per_request = max(1.0, self.work_per_request + part * (work - self.work_per_request))
 
     def per_s(self, now_ns: int) -> float | None:
         """Work a second at capacity; the last measurement when the window is empty, None when there never was one."""
@@ -84,16 +83,6 @@ class Patience:
     def nobody_waits(self) -> None:
         self._least_ns = None
         self.wait_s = self._max_wait_s
-
-
-def length_limit(
-    max_wait_s: float, work_per_s: float | None, work_per_request: float, slots: int, max_waiting: int
-) -> int:
-    """How many may wait so that the last is served within `max_wait_s`; at least the slots, at most `max_waiting`."""
-    if work_per_s is None or work_per_request <= 0:
-        return max_waiting
-    served = int(max_wait_s * work_per_s / work_per_request)
-    return min(max_waiting, max(slots, served))
 
 
 def predicted_wait_s(own_work: int, weight: int, others: Iterable[tuple[int, int]], work_per_s: float | None) -> float:
