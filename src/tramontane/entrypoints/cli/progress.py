@@ -8,8 +8,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from tramontane.engine.ports import ProgressReport
 
-BYTES_FROM = 1_000_000
-
 
 class _Bars:
     def __init__(self, progress: Progress, console: Console) -> None:

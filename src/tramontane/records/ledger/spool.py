@@ -41,11 +41,6 @@ class Spool:
             raise
         self._size += len(data)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was appended to the newest file."""
-        return self._size == 0
-
     def rotate(self, carried: Iterable[Entry]) -> Path:
         """Begin the next file with `carried`, what is still open; gives the one before. Raises OSError, then nothing changed."""
         before, name, size = self._file, self._name(self._count), self._size

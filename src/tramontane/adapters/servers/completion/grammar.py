@@ -35,7 +35,7 @@ _ERROR_CHARS = 300
 
 
 class GrammarConstraint:
-    """One answer's place in its grammar. Fulfils `request.Constraint`. For one thread at a time."""
+    """One answer's place in its grammar. Fulfils `tokens.Constraint`. For one thread at a time."""
 
     def __init__(self, matcher: LLMatcher, words: int, stop_ids: frozenset[int]) -> None:
         self._matcher = matcher

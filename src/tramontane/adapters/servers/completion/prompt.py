@@ -1,7 +1,7 @@
 """An ask read for one model: checked, rendered to token ids and fitted into the context.
 
 Knows limits and which fields a model can honour; message order lives in `message_order`, the words in the model's
-format. The engine process calls `read` before a request enters the loop, and `count_tokens` for token counting.
+format. The engine process calls `read` before a request enters the loop.
 """
 
 from dataclasses import dataclass, field
@@ -72,11 +72,6 @@ def read(ask: Ask, profile: ModelProfile) -> Rendered:
         thinking=words.thinking,
         guess_from=profile.tokenizer.encode(ask.prediction) if ask.prediction else [],
     )
-
-
-def count_tokens(ask: Ask, profile: ModelProfile) -> int:
-    """How many tokens the prompt of an ask has. Raises as `read` does, except for a prompt longer than the context."""
-    return len(_words(ask, profile).tokens)
 
 
 def _words(ask: Ask, profile: ModelProfile) -> _Words:

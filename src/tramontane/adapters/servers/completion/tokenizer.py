@@ -1,7 +1,7 @@
 """What every tokenizer offers here, the `tokenizer.json` kind of it, and the streaming way back from tokens to text.
 
 Knows vocabularies and bytes; knows neither chat templates nor where the vocabulary came from. Prompt, answer and grammar
-building call it. The `mistral-common` kind lives in `mistral_tokenizer`.
+building call it. The `mistral-common` kind lives in `mistral_words`.
 """
 
 import codecs

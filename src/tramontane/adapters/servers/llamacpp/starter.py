@@ -28,7 +28,6 @@ MOST_SLOTS = 4
 DEFAULT_CONTEXT_TOKENS = 8192
 RETRY_AFTER_S = 10.0
 MAX_ANSWER_BYTES = 65536
-PROCESS_BASE_BYTES = 300 * 1024 * 1024
 HANG_S = 300.0  # it reports no progress while it reads a long prompt
 
 log = logging.getLogger(__name__)
@@ -90,11 +89,6 @@ class LlamaCppStarter:
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
         return server
-
-    def memory_bytes(self, weights: Path) -> int:
-        """Roughly what the process will take: the file, a fifth of it for the cache, and the libraries."""
-        size = weights.stat().st_size
-        return size + size // 5 + PROCESS_BASE_BYTES
 
     def _command(self, options: LlamaOptions) -> ChildCommand:
         return ChildCommand(

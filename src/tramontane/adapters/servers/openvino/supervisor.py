@@ -18,7 +18,6 @@ from tramontane.foundation.errors import EngineFailed, ModelUnavailable
 from tramontane.foundation.settings import EngineSettings
 
 PROCESS_MODULE = "tramontane.adapters.servers.openvino.process"
-PROCESS_BASE_BYTES = 220 * 1024 * 1024
 RETRY_AFTER_S = 10.0
 
 log = logging.getLogger(__name__)
@@ -124,8 +123,3 @@ class OpenVinoStarter:
             log_path=self._log_folder / f"engine-{model.replace('/', '-')}.log",
             environment={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
         )
-
-    def memory_bytes(self, folder: Path) -> int:
-        """What the process will take with its cache full: files, cache and the interpreter with its libraries."""
-        weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-        return weights + self._settings.cache_bytes + PROCESS_BASE_BYTES

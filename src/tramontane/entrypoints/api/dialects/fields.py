@@ -4,7 +4,7 @@ One base class per request body; the dialects add what differs. Unknown fields a
 name what was ignored.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -74,7 +74,6 @@ class GenerationBody(BaseModel):
     """What every request for generated text may say. Values are exact: a number in quotes is not a number."""
 
     model_config = ConfigDict(strict=True, extra="allow")
-    temperature_limit: ClassVar[float] = 2.0
 
     model: Name
     stream: bool | None = False
