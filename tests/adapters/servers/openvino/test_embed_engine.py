@@ -18,6 +18,7 @@ class LengthEncoder:
     """A vector is the text's tokens' sum and count; every batch is remembered."""
 
     dimension = 2
+    vocab_size = 2000
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -73,10 +74,12 @@ def test_what_cannot_be_embedded_is_refused_by_place_and_number() -> None:
         EmbedAsk(id="empty", model="m", inputs=("ok", "")),
         EmbedAsk(id="none", model="m", inputs=()),
         EmbedAsk(id="size", model="m", inputs=("ok",), dimensions=3),
+        EmbedAsk(id="unknown", model="m", inputs=((7, 1999), (7, 2000))),
     )
     _, sent = run(*asks)
     refused = {message.id: message for message in sent if isinstance(message, protocol.Refused)}
     assert "input 1 has 11 tokens" in refused["long"].message
     assert refused["empty"].problems[0].location == ("body", "input", 1)
+    assert refused["unknown"].problems[0].location == ("body", "input", 1)
     assert refused["none"].param == "input"
     assert "2 numbers, not 3" in refused["size"].message

@@ -28,6 +28,7 @@ class TextEncoder(Protocol):
     """What the engine needs of an embedding model."""
 
     dimension: int
+    vocab_size: int
 
     def embed(self, sequences: Sequence[Sequence[int]]) -> np.ndarray:
         """Unit vectors [N, dimension] float32."""
@@ -138,6 +139,10 @@ class EmbedEngine:
                 raise ContextExceeded(
                     f"input {index} has {len(text)} tokens, {self._name} reads {limit}; split it", param="input"
                 )
+            # Past this point a wrong token would end the process and with it everybody's requests.
+            if min(text) < 0 or max(text) >= self._encoder.vocab_size:
+                last = self._encoder.vocab_size - 1
+                raise InvalidFields([FieldProblem(("body", "input", index), f"token ids go from 0 to {last}")])
 
     def _next_batch(self) -> list[tuple[_Job, list[list[int]]]]:
         """Some texts of each waiting request in turn; a request alone fills the batch."""

@@ -22,11 +22,12 @@ BATCH_TOKENS = 2048  # padded tokens in one run; more no longer fit the caches a
 
 
 class Embedder:
-    """A compiled encoder with `.architecture` and `.dimension`."""
+    """A compiled encoder with `.architecture`, `.dimension` and `.vocab_size`."""
 
     def __init__(self, architecture: BertArchitecture, weights: SafetensorsFile, threads: int | None = None) -> None:
         self.architecture = architecture
         self.dimension = architecture.hidden
+        self.vocab_size = architecture.vocab_size
         properties: dict[str, Any] = {"NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
         if threads is not None:
             properties["INFERENCE_NUM_THREADS"] = threads
