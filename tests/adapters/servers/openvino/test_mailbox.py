@@ -120,6 +120,34 @@ async def test_an_answer_unread_when_closed_still_tells_its_cost(wired: tuple[En
     assert not any(isinstance(message, protocol.Cancel) for message in wire.messages)
 
 
+class Hand:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.time_ns = 0
+
+    def now_ns(self) -> int:
+        return self.time_ns
+
+    monotonic_ns = now_ns
+
+
+@pytest.mark.parametrize("complete", [True, False])
+async def test_a_slow_reader_of_a_complete_answer_is_no_hang(complete: bool) -> None:
+    clock = Hand()
+    server = EngineServer("m", clock, hang_after_s=10)
+    server.connection_made(Wire())  # type: ignore[arg-type]
+    answer = server.generate(await prepared(server, "r"))
+    word = Finished(Spend()) if complete else TextDelta(0, "x")
+    server.data_received(protocol.pack(protocol.Step([("r", [word])], Load(progress=1))))
+    assert not server.hangs()
+    for _ in range(30):
+        clock.time_ns += 10**9
+        server.data_received(protocol.pack(protocol.Heartbeat(Load(progress=1), 0)))
+    assert server.hangs() == (not complete)
+    del answer
+
+
 async def test_events_for_nobody_are_dropped(wired: tuple[EngineServer, Wire]) -> None:
     server, _ = wired
     server.data_received(protocol.pack(protocol.Step([("stranger", [TextDelta(0, "x")])], Load(running=1))))

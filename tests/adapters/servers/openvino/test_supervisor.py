@@ -34,8 +34,20 @@ async def read_all(server: EngineServer, request_id: str, text: str = "hello", b
     return events
 
 
+OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _others_children() -> None:
+    """Fixtures of the whole session keep processes of their own."""
+    OTHERS.clear()
+    OTHERS.update(child.pid for child in psutil.Process().children())
+
+
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    """The living processes this test has started."""
+    mine = [child for child in psutil.Process().children() if child.pid not in OTHERS]
+    return [child for child in mine if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def pid_of_only_child() -> int:
