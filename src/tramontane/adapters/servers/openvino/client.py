@@ -97,10 +97,12 @@ class EngineServer(asyncio.Protocol):
     def hangs(self) -> bool:
         """Whether there is something to compute and no step ends, or anything is open and no word comes.
 
-        Reading a request is not computing: it has limits of its own and may wait for a helper process to start.
+        Reading a request is not computing: it has limits of its own and may wait for a helper process to start. Nor is
+        an answer that is complete and whose reader is slow to take it.
         """
         now_ns = self._clock.monotonic_ns()
-        computing = self._embedding > 0 or len(self._boxes) > len(self._waiting) + len(self._paused)
+        idle = self._waiting | self._paused
+        computing = self._embedding > 0 or any(not box.over and name not in idle for name, box in self._boxes.items())
         self._steps_watch.observe(self.load.progress, has_work=computing, now_ns=now_ns)
         self._pulse_watch.observe(self._heard, has_work=bool(self._boxes or self._answers), now_ns=now_ns)
         return self.alive and (self._steps_watch.hangs(now_ns) or self._pulse_watch.hangs(now_ns))
