@@ -56,6 +56,19 @@ async def test_every_way_to_fail_is_one_last_word(far: Far, order: str, code: st
     assert far[1].load.running == 0
 
 
+async def test_nothing_is_awaited_while_a_reader_is_slow(far: Far) -> None:
+    server = far[1]
+    batches = server.generate(await prepare(server, chat("s1", max_tokens=20)))
+    asking = asyncio.ensure_future(anext(batches))
+    await asyncio.sleep(0)
+    assert (server.load.running, server.awaited) == (1, 1)
+    await asking
+    assert (server.load.running, server.awaited) == (1, 0)
+    async for _ in batches:
+        pass
+    assert (server.load.running, server.awaited) == (0, 0)
+
+
 async def test_hanging_up_reaches_the_other_server(far: Far) -> None:
     behind, server, _ = far
     batches = server.generate(await prepare(server, chat("h1", max_tokens=2000)))

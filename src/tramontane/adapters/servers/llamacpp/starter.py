@@ -104,7 +104,7 @@ class LlamaCppStarter:
         while not death.done():
             await asyncio.wait((death,), timeout=patience.look_s)
             now_ns = self._clock.monotonic_ns()
-            watch.observe(server.load.progress, has_work=server.load.running > 0, now_ns=now_ns)
+            watch.observe(server.load.progress, has_work=server.awaited > 0, now_ns=now_ns)
             if watch.hangs(now_ns):
                 log.error("llama.cpp of %s (process %d) hangs and is killed", server.model, child.pid)
                 child.kill()

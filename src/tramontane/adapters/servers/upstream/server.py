@@ -69,12 +69,18 @@ class UpstreamServer:
         self._counter = counter
         self._prepared: dict[str, bytes] = {}
         self._active: set[str] = set()
+        self._handed_up: set[str] = set()  # their readers have a batch and have not asked for the next
         self._spends: dict[str, Spend] = {}
         self._progress = 0
 
     @property
     def load(self) -> Load:
         return Load(running=len(self._active), progress=self._progress)
+
+    @property
+    def awaited(self) -> int:
+        """Answers whose next word the server owes us; those with slow readers are not among them."""
+        return len(self._active) - len(self._handed_up)
 
     async def prepare(self, ask: Ask, *, namespace: bytes, share: str, weight: int = 1) -> Prepared:
         """See ModelServer. The prompt is counted where the server offers it, else estimated."""
@@ -115,7 +121,9 @@ class UpstreamServer:
             async with aclosing(self._batches(prepared.ask, namespace, reader)) as batches:
                 async for batch in batches:
                     self._progress += 1
+                    self._handed_up.add(request_id)
                     yield batch
+                    self._handed_up.discard(request_id)
             ended = True
             yield [Finished(reader.spend(prepared.prompt_tokens))]
         except TramontaneError as error:
@@ -124,6 +132,7 @@ class UpstreamServer:
             yield [Failed(code, message, reader.spend(prepared.prompt_tokens))]
         finally:
             self._active.discard(request_id)
+            self._handed_up.discard(request_id)
             if not ended:
                 self._keep(request_id, reader.spend(prepared.prompt_tokens))
 
