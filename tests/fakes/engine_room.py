@@ -104,12 +104,3 @@ class FakeRoom:
         )
         lines = dict.fromkeys(self.servers, line)
         return EngineStatus(draining=False, open_requests=0, replicas=replicas, lines=lines, totals={})
-
-    async def load(self, model: str) -> None: ...
-
-    async def unload(self, model: str) -> None: ...
-
-    async def drain(self, seconds: float) -> None: ...
-
-    def cancel(self, request_id: str, caller: Caller) -> bool:
-        return False

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import setproctitle
 
 from tramontane.app.records import Opened, make_home, opened_records
+from tramontane.engine.facade import EngineRoom
 from tramontane.engine.ports import ProgressReport
-from tramontane.engine.room import EngineRoom
 from tramontane.entrypoints.cli import Books
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import TramontaneError

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from tramontane.engine.nouns import EngineStatus, RateViews
-from tramontane.engine.ports import Embedded, Prepared
+from tramontane.engine.ports import Embedded
 from tramontane.foundation.events import Event
 from tramontane.foundation.nouns import Ask, Caller, EmbedAsk
 
@@ -22,9 +22,6 @@ class Answer(Protocol):
     def model(self) -> str:
         """Name of the catalogue entry that answers (an alias is resolved)."""
         ...
-
-    @property
-    def prepared(self) -> Prepared: ...
 
     def events(self) -> AsyncGenerator[Sequence[Event], None]:
         """Batches of events; the last event of the last batch is `Finished` or `Failed`, always exactly one.
@@ -61,19 +58,3 @@ class EngineRoom(Protocol):
         ...
 
     def status(self) -> EngineStatus: ...
-
-    async def load(self, model: str) -> None:
-        """Load now and return once it answers; progress shows in `status()`."""
-        ...
-
-    async def unload(self, model: str) -> None:
-        """Unload once its requests are over; new ones load it again."""
-        ...
-
-    async def drain(self, seconds: float) -> None:
-        """Refuse new work, let open requests end for at most `seconds`, cancel the rest, stop all servers."""
-        ...
-
-    def cancel(self, request_id: str, caller: Caller) -> bool:
-        """Stop one request of the caller's workspace; False when there is none of that id."""
-        ...

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from tramontane.engine.account import Account, Entry
-from tramontane.engine.facade import Answer, EngineRoom
+from tramontane.engine.fleet import draining
 from tramontane.engine.nouns import SECOND_NS, EngineStatus, Policy, RateViews
 from tramontane.engine.ports import Embedded, ModelDirectory, ReceiptBook, ServerStarter
-from tramontane.engine.seating import Seating, draining
+from tramontane.engine.seating import Seating
 from tramontane.engine.stream import Running
 from tramontane.engine.work import Work
 from tramontane.foundation.clock import Clock, SystemClock
@@ -211,6 +211,3 @@ class Engine:
     def _tick(self) -> None:
         self._seating.tick()
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
-
-
-__all__ = ["Answer", "Engine", "EngineRoom"]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tramontane.engine import admission
 from tramontane.engine.account import Account, Entry, Outcome
 from tramontane.engine.dispatch import seats_of
-from tramontane.engine.fleet import Fleet, draining
+from tramontane.engine.fleet import Fleet
 from tramontane.engine.line import Line
 from tramontane.engine.namespaces import Namespaces
 from tramontane.engine.nouns import SECOND_NS, Policy
@@ -35,8 +35,6 @@ T = TypeVar("T")
 # When the server tells what a cancelled request had cost: at once, or after the step in progress.
 SPEND_DELAYS_S = (0.02, 0.1, 0.4, 1.0)
 BYTES_PER_TOKEN = 4
-
-__all__ = ["Seating", "draining"]
 
 
 class Seating:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tramontane.engine.facade import EngineRoom
 from tramontane.engine.ports import ProgressReport
-from tramontane.engine.room import EngineRoom
 from tramontane.foundation.nouns import Caller
 from tramontane.foundation.settings import Settings
 from tramontane.foundation.store.database import Database

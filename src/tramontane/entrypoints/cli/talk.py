@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 import click
 import msgspec
 
-from tramontane.engine.room import EngineRoom
+from tramontane.engine.facade import EngineRoom
 from tramontane.entrypoints.cli.ports import Application
 from tramontane.entrypoints.cli.progress import shown_progress
 from tramontane.foundation.errors import EngineFailed, TramontaneError
