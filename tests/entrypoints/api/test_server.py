@@ -10,7 +10,7 @@ from tests.fakes.doors import KEY, fake_doors, scripted
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer, FakeModelServer
 
-from tramontane.entrypoints.api import body
+from tramontane.entrypoints.api import body, connection
 from tramontane.entrypoints.api.server import listen, serve
 from tramontane.foundation.errors import Misconfigured
 from tramontane.foundation.nouns import Ask
@@ -89,6 +89,69 @@ async def test_a_body_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPat
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n"
         writer.write(f"{head}content-length: 50\r\n\r\n{{".encode())
         assert b" 408 " in await reader.readline()
+        writer.close()
+        stop.set()
+        await server
+
+
+HEAD = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"
+CHUNKED = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
+BLOCK = b"a" * 65536
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (HEAD, b"x-y: " + BLOCK + b"\r\n"),
+        (HEAD, b"a: b\r\n" * 8192),
+        (HEAD + b"x-y: ", BLOCK),
+        (b"GET /", BLOCK),
+        (CHUNKED, b"x-y: " + BLOCK + b"\r\n"),
+        (CHUNKED + b"x-y: ", BLOCK),
+    ],
+    ids=["large headers", "many headers", "one header", "an address", "trailers", "one trailer"],
+)
+async def test_a_head_without_end_is_cut_off(begin: bytes, more: bytes) -> None:
+    stop = asyncio.Event()
+    with listen("127.0.0.1", 0) as listener:
+        server = asyncio.create_task(serve(fake_doors(), listener, stop))
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(begin)
+        with pytest.raises(ConnectionError):
+            for _ in range(512):
+                writer.write(more)
+                await writer.drain()
+        writer.close()
+        stop.set()
+        await server
+
+
+@pytest.mark.parametrize("begin", [b"", HEAD])
+async def test_a_head_that_never_ends_is_given_up(begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_S", 0.05)
+    stop = asyncio.Event()
+    with listen("127.0.0.1", 0) as listener:
+        server = asyncio.create_task(serve(fake_doors(), listener, stop))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(begin)
+        async with asyncio.timeout(20):
+            assert await reader.read() == b""
+        writer.close()
+        stop.set()
+        await server
+
+
+async def test_a_body_in_small_pieces_is_no_head() -> None:
+    stop = asyncio.Event()
+    with listen("127.0.0.1", 0) as listener:
+        server = asyncio.create_task(serve(fake_doors(settings=HttpSettings(max_header_bytes=300)), listener, stop))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(CHUNKED.removesuffix(b"0\r\n").replace(b"\r\n\r\n", f"\r\nx-api-key: {KEY}\r\n\r\n".encode()))
+        for byte in b'{"model": "fake", "messages": [{"role": "user", "content": "' + b"b" * 1000 + b'"}]}':
+            writer.write(b"1\r\n%c\r\n" % byte)
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        assert b" 200 " in await reader.readline()
         writer.close()
         stop.set()
         await server

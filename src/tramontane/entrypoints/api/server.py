@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from tramontane.entrypoints.api.application import build_app
+from tramontane.entrypoints.api.connection import bounded_connection
 from tramontane.entrypoints.api.ports import Doors
 from tramontane.foundation.errors import Misconfigured
 
@@ -56,7 +57,7 @@ async def serve(doors: Doors, listener: socket.socket, stop: asyncio.Event) -> b
     config = uvicorn.Config(
         build_app(doors),
         loop="none",
-        http="httptools",
+        http=bounded_connection(doors.settings.max_header_bytes),
         ws="none",
         lifespan="off",
         access_log=False,
