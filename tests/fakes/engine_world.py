@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from tramontane.engine.ports import ModelRef, ModelServer, ProgressReport
+from tramontane.engine.ports import ModelRef, ModelServer
 from tramontane.foundation.errors import NotFound
 from tramontane.foundation.nouns import Caller
+from tramontane.foundation.progress import ProgressReport
 
 
 def caller(workspace: str = "quiet", **fields: object) -> Caller:

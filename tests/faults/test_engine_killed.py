@@ -12,10 +12,10 @@ from tests.fakes.engines import start_fake_engine
 from tests.fakes.model_server import chat_ask
 
 from tramontane.adapters.servers.openvino.client import EngineServer
-from tramontane.engine.ports import ProgressReport
 from tramontane.engine.room import Engine
 from tramontane.foundation.events import Event, Failed, Finished
 from tramontane.foundation.nouns import Limits
+from tramontane.foundation.progress import ProgressReport
 
 STREAMS = 32
 

@@ -15,11 +15,11 @@ import setproctitle
 
 from tramontane.app.records import Opened, make_home, opened_records
 from tramontane.engine.facade import EngineRoom
-from tramontane.engine.ports import ProgressReport
 from tramontane.entrypoints.cli import Books
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import TramontaneError
 from tramontane.foundation.nouns import Caller
+from tramontane.foundation.progress import ProgressReport, silent
 from tramontane.foundation.settings import Settings, load_settings
 from tramontane.foundation.store.database import Database
 from tramontane.records.access.keys import Keys
@@ -45,13 +45,13 @@ class Installation:
 
     @contextmanager
     def books(self) -> Iterator[Books]:
-        with self._records(_silent) as records:
+        with self._records(silent) as records:
             keys, places = Keys(records.database, self._clock), Places(records.database, self._clock)
             yield Books(records.first.scope, records.database, keys, places)
 
     @contextmanager
     def shelf(self) -> Iterator["Shelf"]:
-        with self._records(_silent) as records:
+        with self._records(silent) as records:
             yield self._shelf(records)
 
     @asynccontextmanager
@@ -89,7 +89,7 @@ class Installation:
         from tramontane.foundation.store.backup import backup
         from tramontane.foundation.store.blobs import Blobs
 
-        with self._records(_silent) as records:
+        with self._records(silent) as records:
             manifest = backup(records.database, Blobs(self.settings.blobs), target.absolute(), self._clock, report)
         rows = sum(table.rows for table in manifest.tables.values())
         return f"{target}: {rows} rows of {len(manifest.tables)} tables and {len(manifest.blobs)} files"
@@ -129,7 +129,3 @@ class Installation:
 def _operator(records: Opened) -> Caller:
     scope = records.first.scope
     return Caller(organisation_id=scope.organisation_id, workspace_id=scope.workspace_id, principal_id=OPERATOR)
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Short work reports to nobody."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tramontane.engine.ports import ProgressReport
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import Misconfigured
+from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.settings import Settings
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.schema import migrate

@@ -9,8 +9,9 @@ from tramontane.adapters.servers.openvino.supervisor import OpenVinoStarter
 from tramontane.adapters.servers.upstream import UpstreamSettings, connect
 from tramontane.adapters.sources.transfer import Transfer
 from tramontane.adapters.sources.verify import Verifier
-from tramontane.engine.ports import ModelServer, ProgressReport
+from tramontane.engine.ports import ModelServer
 from tramontane.foundation.clock import Clock
+from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.settings import Settings
 from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.fit import need_of

@@ -14,10 +14,10 @@ from tramontane.adapters.sources.install import Engines, Installer, Request, bun
 from tramontane.adapters.sources.machine import read_machine
 from tramontane.adapters.sources.transfer import Transfer
 from tramontane.adapters.sources.verify import Verifier
-from tramontane.engine.ports import ProgressReport
 from tramontane.entrypoints.cli.ports import FitAnswer
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import BadRequest, NotFound
+from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.settings import Settings
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.catalog.catalogue import Catalogue

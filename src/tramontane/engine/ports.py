@@ -7,6 +7,7 @@ import msgspec
 
 from tramontane.foundation.events import Event
 from tramontane.foundation.nouns import Ask, Caller, EmbedAsk, Spend
+from tramontane.foundation.progress import ProgressReport
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,19 +107,13 @@ class ModelServer(Protocol):
 class ServerStarter(Protocol):
     """Starts servers: the composition root hands in one that knows every kind."""
 
-    async def start(self, model: str, report: "ProgressReport") -> ModelServer:
+    async def start(self, model: str, report: ProgressReport) -> ModelServer:
         """Load the model and return once it answers. Raises ModelUnavailable or BadRequest naming the cure."""
         ...
 
     def memory_bytes(self, model: str) -> int:
         """What the model will need once loaded, for the decision to unload others first."""
         ...
-
-
-class ProgressReport(Protocol):
-    """Told about anything longer than two seconds: a stage and how far it is (total 0 when unknown)."""
-
-    def __call__(self, stage: str, done: int, total: int) -> None: ...
 
 
 class ReceiptBook(Protocol):

@@ -20,7 +20,7 @@ from tramontane.adapters.sources.gather import Gathered, gather
 from tramontane.adapters.sources.summary import FilesSummary, summarise
 from tramontane.adapters.sources.transfer import Transfer, arrive, describe
 from tramontane.adapters.sources.verify import Verifier
-from tramontane.engine.ports import ProgressReport
+from tramontane.foundation.progress import ProgressReport
 from tramontane.records.catalog.engines import choose_engine
 from tramontane.records.catalog.errors import NameTaken
 from tramontane.records.catalog.nouns import (

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tramontane.adapters.sources.errors import ChecksumMismatch, PullCancelled
-from tramontane.engine.ports import ProgressReport
 from tramontane.foundation.errors import StorageFull
+from tramontane.foundation.progress import ProgressReport, silent
 from tramontane.records.catalog.nouns import FileSpec
 
 READ_BYTES = 1 << 20
@@ -23,15 +23,11 @@ DISK_RESERVE_BYTES = 256 * 1024 * 1024
 _REPORT_EVERY_BYTES = 4 << 20
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    """Report to nobody."""
-
-
 @dataclass(frozen=True)
 class Transfer:
     """One pull's connections to whoever waits for it. `stop` may be set from any thread."""
 
-    report: ProgressReport = _silent
+    report: ProgressReport = silent
     stop: threading.Event = field(default_factory=threading.Event)
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
 

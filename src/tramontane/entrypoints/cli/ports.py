@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tramontane.engine.facade import EngineRoom
-from tramontane.engine.ports import ProgressReport
 from tramontane.foundation.nouns import Caller
+from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.settings import Settings
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope

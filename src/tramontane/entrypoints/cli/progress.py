@@ -1,4 +1,4 @@
-"""Shows how far long work is: a bar on a terminal, one line a stage elsewhere. Fulfils the engine's ProgressReport."""
+"""Shows how far long work is: a bar on a terminal, one line a stage elsewhere. Fulfils `ProgressReport`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from tramontane.engine.ports import ProgressReport
+from tramontane.foundation.progress import ProgressReport
 
 
 class _Bars:

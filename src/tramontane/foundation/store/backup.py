@@ -7,7 +7,7 @@ it is readable by its owner only. Blocking; called by the command line.
 import os
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, MetaData, Table, func, select
 
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import BadRequest, Conflict, Misconfigured, NotFound
+from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.store import archive
 from tramontane.foundation.store.archive import BlobEntry, ContentHash, Manifest, TableEntry
 from tramontane.foundation.store.blobs import Blobs
@@ -25,12 +26,11 @@ from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.disk import sync_folder, translated
 from tramontane.foundation.store.schema import revision_of
 
-Report = Callable[[str, int, int], None]
 VERSION_TABLE = "alembic_version"
 BATCH_ROWS = 1000
 
 
-def backup(database: Database, blobs: Blobs, target: Path, clock: Clock, report: Report) -> Manifest:
+def backup(database: Database, blobs: Blobs, target: Path, clock: Clock, report: ProgressReport) -> Manifest:
     """Write everything to `target`, telling `report(stage, done, total)`; an error raised by it cancels.
 
     Everything acknowledged before the call is in it. Raises Conflict when `target` exists, BadRequest when its folder does
@@ -67,7 +67,9 @@ def lines_of(connection: Connection, table: Table, columns: list[str]) -> Iterat
         yield archive.to_line(row)
 
 
-def _write(file: IO[bytes], folder: Path, database: Database, blobs: Blobs, clock: Clock, report: Report) -> Manifest:
+def _write(
+    file: IO[bytes], folder: Path, database: Database, blobs: Blobs, clock: Clock, report: ProgressReport
+) -> Manifest:
     with tarfile.open(fileobj=file, mode="w") as tar:
         with _moment(database, folder, report) as connection:
             created_ns = clock.now_ns()
@@ -85,7 +87,7 @@ def _write(file: IO[bytes], folder: Path, database: Database, blobs: Blobs, cloc
 
 
 @contextmanager
-def _moment(database: Database, folder: Path, report: Report) -> Iterator[Connection]:
+def _moment(database: Database, folder: Path, report: ProgressReport) -> Iterator[Connection]:
     """One consistent view: a snapshot on PostgreSQL, a quick copy on SQLite so that its writers need not wait long."""
     if database.kind == "postgresql":
         with database.snapshot() as connection:
@@ -101,7 +103,9 @@ def _moment(database: Database, folder: Path, report: Report) -> Iterator[Connec
         copy.close()
 
 
-def _add_table(tar: tarfile.TarFile, folder: Path, connection: Connection, table: Table, report: Report) -> TableEntry:
+def _add_table(
+    tar: tarfile.TarFile, folder: Path, connection: Connection, table: Table, report: ProgressReport
+) -> TableEntry:
     columns = archive.columns_of(table)
     total = connection.execute(select(func.count()).select_from(table)).scalar_one()
     content, rows = ContentHash(), 0
@@ -121,7 +125,7 @@ def _add_table(tar: tarfile.TarFile, folder: Path, connection: Connection, table
     return TableEntry(columns, rows, sha256, content.hexdigest())
 
 
-def _add_blobs(tar: tarfile.TarFile, blobs: Blobs, report: Report) -> dict[str, BlobEntry]:
+def _add_blobs(tar: tarfile.TarFile, blobs: Blobs, report: ProgressReport) -> dict[str, BlobEntry]:
     """Every file; one that is deleted meanwhile was not to be kept."""
     entries: dict[str, BlobEntry] = {}
     paths = blobs.paths()

@@ -5,7 +5,7 @@ The archive is checked whole before the target is touched. The gateway must not 
 
 import itertools
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -13,6 +13,7 @@ from typing import IO, cast
 from sqlalchemy import Connection, MetaData, Table, func, select
 
 from tramontane.foundation.errors import BadRequest, Conflict
+from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.store import archive
 from tramontane.foundation.store.archive import ContentHash, LineReader, Manifest
 from tramontane.foundation.store.backup import BATCH_ROWS, lines_of, tables_of
@@ -20,10 +21,10 @@ from tramontane.foundation.store.blobs import Blobs, checked_path
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.schema import knows, migrate
 
-Report = Callable[[str, int, int], None]
 
-
-def restore(source: Path, database: Database, blobs: Blobs, report: Report, *, replace: bool = False) -> Manifest:
+def restore(
+    source: Path, database: Database, blobs: Blobs, report: ProgressReport, *, replace: bool = False
+) -> Manifest:
     """Fill an empty database and blob store from `source`, then bring the tables up to date.
 
     Raises BadRequest for a damaged or foreign archive and for one of a newer release, Conflict when the target holds
@@ -77,7 +78,7 @@ def _make_room(database: Database, blobs: Blobs, replace: bool) -> None:
         blobs.delete_path(path)
 
 
-def _fill_tables(tar: tarfile.TarFile, manifest: Manifest, database: Database, report: Report) -> None:
+def _fill_tables(tar: tarfile.TarFile, manifest: Manifest, database: Database, report: ProgressReport) -> None:
     """All rows in one transaction, so that a broken restore leaves an empty database."""
     with database.write() as connection:
         tables = tables_of(connection)
@@ -89,7 +90,9 @@ def _fill_tables(tar: tarfile.TarFile, manifest: Manifest, database: Database, r
                 _fill_table(tar, manifest, connection, table, report)
 
 
-def _fill_table(tar: tarfile.TarFile, manifest: Manifest, connection: Connection, table: Table, report: Report) -> None:
+def _fill_table(
+    tar: tarfile.TarFile, manifest: Manifest, connection: Connection, table: Table, report: ProgressReport
+) -> None:
     entry = manifest.tables[table.name]
     file = cast(IO[bytes], tar.extractfile(archive.table_member(table.name)))
     reader = LineReader(table, entry.columns)
@@ -101,7 +104,7 @@ def _fill_table(tar: tarfile.TarFile, manifest: Manifest, connection: Connection
         report(f"restoring {table.name}", done, entry.rows)
 
 
-def _fill_blobs(tar: tarfile.TarFile, manifest: Manifest, blobs: Blobs, report: Report) -> None:
+def _fill_blobs(tar: tarfile.TarFile, manifest: Manifest, blobs: Blobs, report: ProgressReport) -> None:
     for position, (path, entry) in enumerate(manifest.blobs.items(), 1):
         stored = blobs.put_path(path, cast(IO[bytes], tar.extractfile(archive.blob_member(path))))
         if stored.sha256 != entry.sha256:
@@ -109,7 +112,7 @@ def _fill_blobs(tar: tarfile.TarFile, manifest: Manifest, blobs: Blobs, report: 
         report("restoring files", position, len(manifest.blobs))
 
 
-def _check_tables(manifest: Manifest, database: Database, report: Report) -> None:
+def _check_tables(manifest: Manifest, database: Database, report: ProgressReport) -> None:
     """Read back what is now in the database and compare it with what the backup said."""
     with database.read() as connection:
         tables = {table.name: table for table in tables_of(connection)}

@@ -4,7 +4,6 @@ One linear history under `migrations/versions`. Called at start-up and before a 
 release is refused, never guessed at.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -14,14 +13,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from tramontane.foundation.errors import Misconfigured
+from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.store import postgresql, sqlite
 from tramontane.foundation.store.database import Database
 
-Report = Callable[[str, int, int], None]
 FOLDER = Path(__file__).parent / "migrations"
 
 
-def migrate(database: Database, report: Report, *, target: str = "head") -> int:
+def migrate(database: Database, report: ProgressReport, *, target: str = "head") -> int:
     """Take every missing step, telling `report(stage, done, total)`; gives how many were taken.
 
     A SQLite file that already holds something is first copied beside itself. Safe when several processes start at once.

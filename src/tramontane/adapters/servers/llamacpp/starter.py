@@ -17,9 +17,9 @@ from tramontane.adapters.servers.openvino.child import Child, ChildCommand, star
 from tramontane.adapters.servers.openvino.supervisor import Patience
 from tramontane.adapters.servers.openvino.watch import ProgressWatch
 from tramontane.adapters.servers.upstream import UpstreamServer, UpstreamSettings, connect
-from tramontane.engine.ports import ProgressReport
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import BadRequest, ModelUnavailable
+from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.settings import EngineSettings
 
 PROCESS_MODULE = "tramontane.adapters.servers.llamacpp.process"

@@ -9,7 +9,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -17,8 +16,6 @@ import setproctitle
 
 from tramontane.adapters.servers.openvino.isolation import confine
 from tramontane.foundation.errors import TramontaneError
-
-Progress = Callable[[str, int, int], None]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

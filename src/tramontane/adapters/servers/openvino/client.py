@@ -12,11 +12,12 @@ from typing import Any, cast
 from tramontane.adapters.servers.openvino import protocol
 from tramontane.adapters.servers.openvino.mailbox import Answer, Mailbox
 from tramontane.adapters.servers.openvino.watch import ProgressWatch
-from tramontane.engine.ports import Capacity, Embedded, Load, Prepared, ProgressReport
+from tramontane.engine.ports import Capacity, Embedded, Load, Prepared
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import BadRequest, Conflict, EngineFailed
 from tramontane.foundation.events import Event, Failed, Finished
 from tramontane.foundation.nouns import Ask, EmbedAsk, Spend
+from tramontane.foundation.progress import ProgressReport
 
 CANCEL_WAIT_S = 2.0
 KEPT_SPENDS = 1024

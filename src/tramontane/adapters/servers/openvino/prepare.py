@@ -34,8 +34,8 @@ from tramontane.adapters.servers.openvino.tensor_source import TensorSource
 from tramontane.adapters.servers.openvino.tensors import open_source
 from tramontane.adapters.servers.openvino.weights import source_names
 from tramontane.foundation.errors import StorageFull
+from tramontane.foundation.progress import ProgressReport
 
-Progress = Callable[[str, int, int], None]
 Tokenize = Callable[[str], Sequence[int]]
 
 DISTANCE_BOUND_NATS = 0.02
@@ -45,7 +45,7 @@ _PIECE_ELEMENTS = 4_000_000
 _READ_BYTES = 1 << 22
 
 
-def prepare(path: Path, folder: Path, progress: Progress, tokenize: Tokenize | None = None) -> Manifest:
+def prepare(path: Path, folder: Path, progress: ProgressReport, tokenize: Tokenize | None = None) -> Manifest:
     """Prepare a `.gguf` file or a Hugging Face folder into `folder`, replacing what is there.
 
     `progress(stage, done, total)` is called throughout. `tokenize` turns held text into the model's tokens; without
@@ -79,7 +79,7 @@ def quantized_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(rows / scale).astype(np.int8), scale.astype(np.float32)
 
 
-def write_weights(source: TensorSource, out: BinaryIO, progress: Progress) -> None:
+def write_weights(source: TensorSource, out: BinaryIO, progress: ProgressReport) -> None:
     """Stream a model's weights into the prepared form, a few million elements at a time."""
     architecture = source.architecture
     matrices, vectors = matrix_names(architecture), vector_names(architecture)
@@ -106,7 +106,7 @@ def dynamic_groups_of(architecture: Architecture) -> tuple[int, ...]:
     return tuple(group for group in DYNAMIC_GROUPS if common % group == 0) or (DEFAULT_GROUP,)
 
 
-def sha256_of(files: Sequence[Path], progress: Progress) -> str:
+def sha256_of(files: Sequence[Path], progress: ProgressReport) -> str:
     """One digest over the bytes of the files in order, hexadecimal."""
     digest, done = hashlib.sha256(), 0
     total = sum(path.stat().st_size for path in files)
@@ -128,7 +128,7 @@ def _pieces(source: TensorSource, name: str) -> Iterator[np.ndarray]:
 
 
 def _with_recipe(
-    source: TensorSource, partial: Path, manifest: Manifest, progress: Progress, tokenize: Tokenize | None
+    source: TensorSource, partial: Path, manifest: Manifest, progress: ProgressReport, tokenize: Tokenize | None
 ) -> Manifest:
     """The manifest with the fastest activation group within the bound, or the most exact one where none is."""
     groups = dynamic_groups_of(source.architecture)

@@ -10,8 +10,9 @@ from tramontane.adapters.servers.completion.profile import load_profile
 from tramontane.adapters.servers.completion.profile_writer import write_profile
 from tramontane.adapters.servers.openvino.embedder import read_bert_architecture
 from tramontane.adapters.servers.openvino.errors import ModelFileError, UnsupportedArchitecture
-from tramontane.adapters.servers.openvino.prepare import Progress, prepare
+from tramontane.adapters.servers.openvino.prepare import prepare
 from tramontane.adapters.servers.openvino.tensors import open_source
+from tramontane.foundation.progress import ProgressReport
 
 
 def refusal(weights: Path) -> str | None:
@@ -36,7 +37,7 @@ def is_encoder(weights: Path) -> bool:
     return True
 
 
-def prepare_weights(weights: Path, folder: Path, words: Path, report: Progress) -> float | None:
+def prepare_weights(weights: Path, folder: Path, words: Path, report: ProgressReport) -> float | None:
     """Write the prepared weights into `folder` and its words into `words`; the distance to the source in nats a token.
 
     None when the distance was not measured. Raises the errors of `prepare` and of `write_profile`.

@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -17,20 +16,20 @@ import msgspec
 from tramontane.adapters.servers.openvino.arrival import Outcome
 from tramontane.adapters.servers.openvino.child import bare_environment
 from tramontane.foundation import errors
+from tramontane.foundation.progress import ProgressReport, silent
 
 MODULE = "tramontane.adapters.servers.openvino.arrival"
 LOG_TAIL_BYTES = 1500
-Progress = Callable[[str, int, int], None]
 
 
 def refusal(weights: Path) -> str | None:
     """Why the embedded engine cannot run this GGUF file or folder, or None when it can."""
     if is_encoder(weights):
         return None
-    return _run("examine", weights, weights, _silent).refusal
+    return _run("examine", weights, weights, silent).refusal
 
 
-def prepare_weights(weights: Path, folder: Path, report: Progress) -> float | None:
+def prepare_weights(weights: Path, folder: Path, report: ProgressReport) -> float | None:
     """Write the prepared form into `folder`; nats a token from the source, None when not measured.
 
     A sentence encoder is run as it came and nothing is written. Raises the errors of the tree that the process names.
@@ -49,7 +48,7 @@ def is_encoder(weights: Path) -> bool:
     return isinstance(values, dict) and values.get("model_type") == "bert"
 
 
-def _run(verb: str, weights: Path, folder: Path, report: Progress) -> Outcome:
+def _run(verb: str, weights: Path, folder: Path, report: ProgressReport) -> Outcome:
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", MODULE, verb, str(weights.absolute()), str(folder.absolute())],
@@ -67,7 +66,7 @@ def _run(verb: str, weights: Path, folder: Path, report: Progress) -> Outcome:
     return outcome
 
 
-def _follow(process: subprocess.Popen[bytes], report: Progress) -> Outcome | None:
+def _follow(process: subprocess.Popen[bytes], report: ProgressReport) -> Outcome | None:
     assert process.stdout is not None
     with process.stdout as lines:
         for line in lines:
@@ -89,7 +88,3 @@ def _error(outcome: Outcome) -> errors.TramontaneError:
 def _tail(log: IO[bytes]) -> str:
     log.seek(max(0, log.seek(0, 2) - LOG_TAIL_BYTES))
     return log.read().decode("utf-8", "replace").strip() or "the process was killed, perhaps for want of memory"
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """A short look reports to nobody."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from tramontane.adapters.servers.openvino.child import Child, ChildCommand, start_child
 from tramontane.adapters.servers.openvino.client import EngineServer
 from tramontane.adapters.servers.openvino.options import EngineOptions, to_argument
-from tramontane.engine.ports import ProgressReport
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import EngineFailed, ModelUnavailable
+from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.settings import EngineSettings
 
 PROCESS_MODULE = "tramontane.adapters.servers.openvino.process"
