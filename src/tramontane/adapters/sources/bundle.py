@@ -14,7 +14,8 @@ import msgspec
 
 from tramontane.adapters.sources.errors import FileRefused, SourceFailed
 from tramontane.adapters.sources.file_rules import is_allowed
-from tramontane.adapters.sources.transfer import Counter, Transfer, check_file, copy_stream, flush
+from tramontane.adapters.sources.transfer import Counter, Transfer, check_file, copy_stream
+from tramontane.foundation.store.disk import flush
 from tramontane.records.catalog.nouns import FileSpec, InstalledModel, ModelEntry, Provenance
 
 BUNDLE_VERSION = 1

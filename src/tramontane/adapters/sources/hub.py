@@ -27,8 +27,9 @@ from huggingface_hub.utils import build_hf_headers, tqdm
 from tramontane.adapters.sources.errors import ChecksumMismatch, FileRefused, SourceFailed
 from tramontane.adapters.sources.file_rules import is_safe_path, one_model, require_weights, select
 from tramontane.adapters.sources.folders import COMMIT
-from tramontane.adapters.sources.transfer import CountedFile, Counter, Transfer, check_file, flush, sha256_of
+from tramontane.adapters.sources.transfer import CountedFile, Counter, Transfer, check_file, sha256_of
 from tramontane.foundation.errors import InvalidFields, TramontaneError
+from tramontane.foundation.store.disk import flush
 from tramontane.records.catalog.nouns import FileSpec, HubSource, Provenance
 
 _LISTING_TIMEOUT_S = 30

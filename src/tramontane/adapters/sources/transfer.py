@@ -16,6 +16,7 @@ from typing import BinaryIO
 from tramontane.adapters.sources.errors import ChecksumMismatch, PullCancelled
 from tramontane.foundation.errors import StorageFull
 from tramontane.foundation.progress import ProgressReport, silent
+from tramontane.foundation.store.disk import flush
 from tramontane.records.catalog.nouns import FileSpec
 
 READ_BYTES = 1 << 20
@@ -166,12 +167,3 @@ def arrive(part: Path, final: Path) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     part.rename(final)
     flush(final.parent)
-
-
-def flush(path: Path) -> None:
-    """Force a file or folder onto the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -23,7 +23,7 @@ from tramontane.foundation.store import archive
 from tramontane.foundation.store.archive import BlobEntry, ContentHash, Manifest, TableEntry
 from tramontane.foundation.store.blobs import Blobs
 from tramontane.foundation.store.database import Database
-from tramontane.foundation.store.disk import sync_folder, translated
+from tramontane.foundation.store.disk import flush, translated
 from tramontane.foundation.store.schema import revision_of
 
 VERSION_TABLE = "alembic_version"
@@ -49,7 +49,7 @@ def backup(database: Database, blobs: Blobs, target: Path, clock: Clock, report:
             file.flush()
             os.fsync(file.fileno())
         partial.rename(target)
-    sync_folder(target.parent)
+    flush(target.parent)
     return manifest
 
 

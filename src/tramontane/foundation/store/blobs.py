@@ -17,7 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tramontane.foundation.errors import BadRequest, NotFound, TooLarge
 from tramontane.foundation.ids import random_word
-from tramontane.foundation.store.disk import sync_folder, translated
+from tramontane.foundation.store.disk import flush, translated
 from tramontane.foundation.store.scope import Scope
 
 PIECE_BYTES = 1024 * 1024
@@ -100,7 +100,7 @@ class Blobs:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        sync_folder(target.parent)
+        flush(target.parent)
         return Blob(path, size_bytes, sha256)
 
     def _send(self, path: str, source: IO[bytes], limit_bytes: int | None) -> Blob:
