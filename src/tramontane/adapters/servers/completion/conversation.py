@@ -21,7 +21,7 @@ _TOOL_RULES = (
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a template was seen to honour: a `tools` variable, the system role."""
+    """What a template was seen to honour when its profile was written: a `tools` variable, the system role."""
 
     tools: bool = False
     system: bool = True
@@ -55,7 +55,7 @@ def messages_for(ask: Ask, traits: Traits) -> list[dict[str, Any]]:
     messages = [_in_text(message) if not traits.tools else _as_is(message) for message in ask.messages]
     preamble = _preamble(ask, traits)
     if preamble:
-        messages = _with_preamble(messages, preamble)
+        messages = with_preamble(messages, preamble)
     return messages if traits.system else _without_system(messages)
 
 
@@ -65,14 +65,18 @@ def _preamble(ask: Ask, traits: Traits) -> str:
     if wants_tools(ask) and not traits.tools:
         lines = [json.dumps(tool_definition(tool)["function"], ensure_ascii=False) for tool in ask.tools]
         parts.append(_TOOL_RULES + "\n".join(lines))
+    return "\n\n".join([*parts, *json_sentence(ask)])
+
+
+def json_sentence(ask: Ask) -> list[str]:
+    """What tells the model to answer in JSON; empty where it need not."""
     if ask.answer.kind == "json_schema" and ask.answer.schema is not None:
-        parts.append(SCHEMA_SENTENCE + json.dumps(plain(ask.answer.schema), ensure_ascii=False))
-    elif ask.answer.kind == "json_object":
-        parts.append(JSON_SENTENCE)
-    return "\n\n".join(parts)
+        return [SCHEMA_SENTENCE + json.dumps(plain(ask.answer.schema), ensure_ascii=False)]
+    return [JSON_SENTENCE] if ask.answer.kind == "json_object" else []
 
 
-def _with_preamble(messages: list[dict[str, Any]], preamble: str) -> list[dict[str, Any]]:
+def with_preamble(messages: list[dict[str, Any]], preamble: str) -> list[dict[str, Any]]:
+    """The same messages with `preamble` at the head of the system prompt."""
     if messages and messages[0]["role"] == "system":
         own = messages[0]["content"]
         return [{"role": "system", "content": f"{preamble}\n\n{own}" if own else preamble}, *messages[1:]]

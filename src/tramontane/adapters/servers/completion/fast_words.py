@@ -5,7 +5,6 @@ Knows how the pieces of a prepared folder fit together; `profile.load_profile` c
 
 from pathlib import Path
 
-from tramontane.adapters.servers.completion.conversation import Traits
 from tramontane.adapters.servers.completion.fim import fim_format
 from tramontane.adapters.servers.completion.profile import TEMPLATE_FILE, ProfileFile, Words
 from tramontane.adapters.servers.completion.template import ChatTemplate, SpecialNames
@@ -22,7 +21,6 @@ def load(folder: Path, file: ProfileFile) -> Words:
             source = (folder / TEMPLATE_FILE).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise Misconfigured(f"{TEMPLATE_FILE} is not readable ({error}); prepare the model again") from error
-        traits = Traits(file.template.tools, file.template.system)
-        chat = ChatTemplate(source, tokenizer, SpecialNames(file.bos, file.eos), traits)
+        chat = ChatTemplate(source, tokenizer, SpecialNames(file.bos, file.eos), file.template)
         chat.start()
     return Words(tokenizer, chat, fim_format(tokenizer, tokenizer.added_ids))

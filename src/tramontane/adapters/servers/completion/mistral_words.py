@@ -5,7 +5,6 @@ models of this kind, because the library takes a second to import.
 """
 
 import hashlib
-import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,12 +20,12 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from pydantic import ValidationError
 
 from tramontane.adapters.servers.completion.conversation import (
-    JSON_SENTENCE,
-    SCHEMA_SENTENCE,
+    json_sentence,
     plain,
     text_of,
     tool_definition,
     wants_tools,
+    with_preamble,
 )
 from tramontane.adapters.servers.completion.profile import EncodedChat, ProfileFile, Words
 from tramontane.foundation.errors import BadRequest, Misconfigured
@@ -138,23 +137,9 @@ class MistralChat:
                 schema = {"name": ask.answer.name or "answer", "schema": plain(ask.answer.schema)}
                 request["response_format"] = {"type": "json_schema", "json_schema": schema}
             return request
-        sentence = _json_sentence(ask)
-        if sentence:
-            request["messages"] = _with_sentence(messages, sentence)
+        for sentence in json_sentence(ask):
+            request["messages"] = with_preamble(messages, sentence)
         return request
-
-
-def _json_sentence(ask: Ask) -> str:
-    if ask.answer.kind == "json_schema" and ask.answer.schema is not None:
-        return SCHEMA_SENTENCE + json.dumps(plain(ask.answer.schema), ensure_ascii=False)
-    return JSON_SENTENCE if ask.answer.kind == "json_object" else ""
-
-
-def _with_sentence(messages: list[dict[str, Any]], sentence: str) -> list[dict[str, Any]]:
-    if messages[0]["role"] == "system":
-        own = {"role": "system", "content": f"{sentence}\n\n{messages[0]['content']}"}
-        return [own, *messages[1:]]
-    return [{"role": "system", "content": sentence}, *messages]
 
 
 def _message(message: Message) -> dict[str, Any]:

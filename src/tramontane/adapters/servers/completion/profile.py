@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from tramontane.adapters.servers.completion.conversation import Traits
 from tramontane.adapters.servers.completion.tokenizer import TextTokenizer
 from tramontane.foundation.errors import Misconfigured
 from tramontane.foundation.nouns import Ask, Sampling
@@ -65,13 +66,6 @@ class ThinkingFormat(msgspec.Struct, frozen=True):
     end: str
 
 
-class TemplateTraits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the template was seen to honour when the profile was written."""
-
-    tools: bool = False
-    system: bool = True
-
-
 class ProfileFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of `profile.json`. `vocabulary_file` is the tokenizer's file in the same folder."""
 
@@ -85,7 +79,7 @@ class ProfileFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     eos: str
     stop_ids: list[int]
     tool_format: ToolFormat
-    template: TemplateTraits | None
+    template: Traits | None
     thinking: ThinkingFormat | None
     vision: bool = False
     sampling: Sampling = msgspec.field(default_factory=Sampling)

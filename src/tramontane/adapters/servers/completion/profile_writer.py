@@ -20,7 +20,6 @@ from tramontane.adapters.servers.completion.profile import (
     TEMPLATE_FILE,
     TOKENIZER_FILE,
     ProfileFile,
-    TemplateTraits,
     ThinkingFormat,
     ToolFormat,
 )
@@ -135,7 +134,7 @@ def _write(file: ProfileFile, folder: Path) -> None:
     (folder / PROFILE_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=1))
 
 
-def probe_template(source: str, tokenizer: FastTokenizer, names: SpecialNames) -> TemplateTraits:
+def probe_template(source: str, tokenizer: FastTokenizer, names: SpecialNames) -> Traits:
     """What a template honours, seen by rendering it. Raises Misconfigured for one that cannot render a plain chat."""
     template = ChatTemplate(source, tokenizer, names, Traits())
     user = {"role": "user", "content": "Hello"}
@@ -148,7 +147,7 @@ def probe_template(source: str, tokenizer: FastTokenizer, names: SpecialNames) -
         raise Misconfigured(f"{error.message}; add the model with a chat template that renders") from error
     finally:
         template.close()
-    return TemplateTraits(tools=tools, system=system)
+    return Traits(tools=tools, system=system)
 
 
 def _renders(template: ChatTemplate, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> bool:
