@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tramontane.adapters.servers.openvino.loop import EngineLoop
-from tramontane.adapters.servers.openvino.request import StepReport, TokenLogprobs, TokenRequest
+from tramontane.adapters.servers.openvino.request import StepReport, TokenRequest
+from tramontane.adapters.servers.tokens import TokenLogprobs
 from tramontane.foundation.nouns import Limits, Sampling, Spend
 
 GREEDY = Sampling(temperature=0.0)

@@ -11,7 +11,7 @@ from tests.fakes.asks import ADD, WEATHER, assistant, chat, user
 from tramontane.adapters.servers.completion.answer import AnswerReader, new_call_id
 from tramontane.adapters.servers.completion.profile import ModelProfile, ThinkingFormat
 from tramontane.adapters.servers.completion.prompt import Rendered
-from tramontane.adapters.servers.openvino.request import TokenLogprobs
+from tramontane.adapters.servers.tokens import TokenLogprobs
 from tramontane.foundation.events import ChoiceEnd, Event, TextDelta, ThinkingDelta, ToolCallDelta
 from tramontane.foundation.nouns import Ask, ToolChoice
 

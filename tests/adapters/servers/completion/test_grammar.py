@@ -19,7 +19,7 @@ from tramontane.adapters.servers.completion.answer import AnswerReader
 from tramontane.adapters.servers.completion.grammar import GrammarCompiler
 from tramontane.adapters.servers.completion.profile import ModelProfile, ThinkingFormat, ToolFormat
 from tramontane.adapters.servers.completion.prompt import Rendered
-from tramontane.adapters.servers.openvino.request import Constraint
+from tramontane.adapters.servers.tokens import Constraint
 from tramontane.foundation.errors import InvalidFields
 from tramontane.foundation.events import ChoiceEnd, ToolCallDelta
 from tramontane.foundation.nouns import AnswerFormat, Ask, ToolChoice

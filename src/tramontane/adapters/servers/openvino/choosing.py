@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tramontane.adapters.servers.openvino.batch import Row
-from tramontane.adapters.servers.openvino.request import TokenLogprobs
 from tramontane.adapters.servers.openvino.sampler import (
     Draws,
     SamplingRules,
@@ -26,6 +25,7 @@ from tramontane.adapters.servers.openvino.sampler import (
 )
 from tramontane.adapters.servers.openvino.sequence import Sequence
 from tramontane.adapters.servers.openvino.steps import StepOutput
+from tramontane.adapters.servers.tokens import TokenLogprobs
 
 
 class NothingAllowed(Exception):

@@ -20,8 +20,6 @@ from tramontane.adapters.servers.openvino.steps import StepInput, StepOutput, ch
 from tramontane.adapters.servers.openvino.weights import PreparedNodes, WeightNodes
 from tramontane.foundation.errors import EngineFailed
 
-__all__ = ["PagedModel", "StepInput", "StepOutput"]
-
 _ARRAY_INPUTS = (
     "tokens",
     "positions",

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from tramontane.adapters.servers.tokens import Constraint, TokenLogprobs
 from tramontane.foundation.nouns import Limits, Sampling, Spend
 
-__all__ = ["ChoiceStep", "Constraint", "StepReport", "TokenLogprobs", "TokenRequest"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:

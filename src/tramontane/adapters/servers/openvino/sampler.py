@@ -15,8 +15,8 @@ from struct import pack
 import numpy as np
 import numpy.typing as npt
 
-from tramontane.adapters.servers.openvino.request import TokenLogprobs
 from tramontane.adapters.servers.openvino.steps import Float32s, StepOutput
+from tramontane.adapters.servers.tokens import TokenLogprobs
 from tramontane.foundation.nouns import Sampling
 
 _GREEDY_BELOW = 1e-5

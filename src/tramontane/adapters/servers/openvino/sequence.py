@@ -8,9 +8,10 @@ from array import array
 from dataclasses import dataclass, field
 from enum import Enum
 
-from tramontane.adapters.servers.openvino.request import Constraint, TokenRequest
+from tramontane.adapters.servers.openvino.request import TokenRequest
 from tramontane.adapters.servers.openvino.sampler import SamplingRules
 from tramontane.adapters.servers.openvino.speculation import PromptLookup
+from tramontane.adapters.servers.tokens import Constraint
 from tramontane.foundation.nouns import Spend
 
 
