@@ -11,7 +11,7 @@ from tests.fakes.model_files import write_folder, write_gguf
 
 from tramontane.adapters.servers.openvino.architecture import Architecture, from_config
 from tramontane.adapters.servers.openvino.errors import ModelFileError, UnsupportedArchitecture
-from tramontane.adapters.servers.openvino.gguf_header import from_gguf
+from tramontane.adapters.servers.openvino.gguf_architecture import from_gguf
 
 
 def config_folder(folder: Path, **changes: object) -> Path:

@@ -1,7 +1,7 @@
 """The shape of a decoder model: everything the graph must know besides the weights.
 
 Reads it from a Hugging Face `config.json` and keeps it in `engine.json`; knows no tensor, and leaves GGUF headers to
-`gguf_header`, whose library is slow to import and which the engine process therefore must not need.
+`gguf_architecture`, whose library is slow to import and which the engine process therefore must not need.
 A family or feature without a graph raises `UnsupportedArchitecture`, which names it and what is supported.
 """
 

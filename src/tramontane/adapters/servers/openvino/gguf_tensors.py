@@ -11,7 +11,7 @@ import numpy as np
 from gguf import GGUFReader, ReaderTensor, dequantize
 
 from tramontane.adapters.servers.openvino.errors import ModelFileError
-from tramontane.adapters.servers.openvino.gguf_header import from_gguf
+from tramontane.adapters.servers.openvino.gguf_architecture import from_gguf
 from tramontane.adapters.servers.openvino.tensor_source import Place, fused_rows, layer_and_part
 
 _GGUF_NAMES = {
