@@ -11,10 +11,11 @@ from pathlib import Path
 
 from bench import report
 from bench.contestants import WORK
-from bench.parts import engines, fairness, gateway_alone, resources, turns
+from bench.parts import engines_q4_0, engines_q4_1, fairness, gateway_alone, resources, turns
 
 PARTS: dict[str, Callable[[int], dict[str, object]]] = {
-    "engines": engines,
+    "engines-q4_1": engines_q4_1,
+    "engines-q4_0": engines_q4_0,
     "turns": turns,
     "fairness": fairness,
     "gateway": gateway_alone,

@@ -22,27 +22,29 @@ CHAT = "smollm2-135m-instruct"
 Q4_0 = "smollm2-135m-q4-0"
 
 
-def engines(rounds: int) -> dict[str, object]:
-    """The platform against llama.cpp's server and the library's own pipeline behind the same front, on two GGUF files."""
+def engines_q4_1(rounds: int) -> dict[str, object]:
+    """Everybody on the embedded file."""
+    return _engines("Q4_1", CHAT, embedded_file(), rounds)
+
+
+def engines_q4_0(rounds: int) -> dict[str, object]:
+    """Everybody on the same weights rounded to Q4_0, the format llama.cpp is fastest with."""
+    return _engines("Q4_0", Q4_0, add_q4_0(), rounds)
+
+
+def _engines(label: str, model: str, file: Path, rounds: int) -> dict[str, object]:
+    """The platform against llama.cpp's server, the library's own pipeline behind the same front, and our loop alone."""
     rows: list[str] = []
     ratios: dict[str, list[float]] = {}
-    for label, model, file in (("Q4_1", CHAT, embedded_file()), ("Q4_0", Q4_0, add_q4_0())):
-        with tramontane("tramontane", home(), model) as (_, ours):
-            with llama_server(file, 32) as theirs:
-                for name, goal, workload in VERSUS_LLAMA:
-                    keep(
-                        compare(f"{label}, llama.cpp server: {name}", goal, workload, ours, theirs, rounds),
-                        rows,
-                        ratios,
-                    )
-            with genai_front(home(), model, file) as theirs:
-                workload = partial(load.unique, streams=32)
-                keep(
-                    compare(f"{label}, GenAI pipeline, same front: 32 streams", 1.0, workload, ours, theirs, rounds),
-                    rows,
-                    ratios,
-                )
-            keep(loop_alone(f"{label}, our loop alone: 32 streams", ours, model, rounds), rows, ratios)
+    with tramontane("tramontane", home(), model) as (_, ours):
+        with llama_server(file, 32) as theirs:
+            for name, goal, workload in VERSUS_LLAMA:
+                title = f"{label}, llama.cpp server: {name}"
+                keep(compare(title, goal, workload, ours, theirs, rounds), rows, ratios)
+        with genai_front(home(), model, file) as theirs:
+            title, workload = f"{label}, GenAI pipeline, same front: 32 streams", partial(load.unique, streams=32)
+            keep(compare(title, 1.0, workload, ours, theirs, rounds), rows, ratios)
+        keep(loop_alone(f"{label}, our loop alone: 32 streams", ours, model, rounds), rows, ratios)
     return {"rows": rows, "ratios": ratios}
 
 

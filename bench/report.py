@@ -14,7 +14,8 @@ ENGINE_HEAD = (
 )
 GOAL_HEAD = "| figure | value | goal | |\n| --- | --- | --- | --- |\n"
 TITLES = {
-    "engines": "Engines, alternated rounds on the same file",
+    "engines-q4_1": "Engines on the embedded file (Q4_1), alternated rounds",
+    "engines-q4_0": "Engines on the same weights as Q4_0, alternated rounds",
     "turns": "First tokens and the prefix cache",
     "fairness": "A quiet workspace beside a flood",
     "gateway": "The gateway by itself",
@@ -31,12 +32,13 @@ def write(results: dict[str, Any], target: Path, command: str) -> None:
     """Write the page and, where the drawing library is at hand, the plot."""
     parts = [f"# Results\n\n{METHOD}\n`{command}` on {machine()}, {datetime.date.today().isoformat()}.\n"]
     plot = target.with_name("ratios.svg")
-    ratios = results.get("engines", {}).get("ratios")
+    engines = [part for name, part in results.items() if name.startswith("engines")]
+    ratios = {name: values for part in engines for name, values in part["ratios"].items()}
     if ratios and draw(ratios, plot):
         parts.append(f"![ratios against each goal]({plot.name})\n")
     for name, title in TITLES.items():
         if name in results:
-            head = results[name].get("head") or (ENGINE_HEAD if name == "engines" else GOAL_HEAD)
+            head = results[name].get("head") or (ENGINE_HEAD if name.startswith("engines") else GOAL_HEAD)
             parts.append(f"## {title}\n\n{head}" + "\n".join(results[name]["rows"]) + "\n")
     notes = target.with_name("NOTES.md")
     if notes.exists():
