@@ -24,7 +24,7 @@ from tramontane.foundation.events import ChoiceEnd, Event, Finished, TextDelta
 from tramontane.foundation.nouns import Ask, Caller, EmbedAsk, Spend
 
 TOKENS = 128
-CALLER = Caller(organisation_id="org", workspace_id="ws", principal_id="p", key_id="k")
+CALLER = Caller(organisation_id="org", workspace_id="ws", principal_id="p", key_id="k", roles=frozenset({"inference"}))
 PLAIN: list[Sequence[Event]] = [
     [TextDelta(0, " the answer"), ChoiceEnd(0, "stop"), Finished(Spend(prompt_tokens=8, generated_tokens=1))]
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import uvicorn
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer, FakeModelServer, counting_answer
@@ -26,6 +27,7 @@ from tramontane.foundation.nouns import Ask, Caller, TextChunk
 
 KEY = "tm_test_key"
 OTHER_KEY = "tm_other_key"
+USAGE_KEY = "tm_usage_key"  # may look and not ask
 CARDS = (
     ModelCard(
         name="fake",
@@ -93,11 +95,16 @@ def _stop(index: int) -> ChoiceEnd:
 
 
 def caller_named(workspace: str) -> Caller:
-    return Caller(organisation_id="org", workspace_id=workspace, principal_id="someone", key_id=f"key-{workspace}")
+    return Caller(
+        organisation_id="org", workspace_id=workspace, principal_id="someone", key_id=f"key-{workspace}",
+        roles=frozenset({"inference"}),
+    )  # fmt: skip
 
 
 async def authenticate(secret: str) -> Caller:
     known = {KEY: "ws_one", OTHER_KEY: "ws_two"}
+    if secret == USAGE_KEY:
+        return msgspec.structs.replace(caller_named("ws_one"), roles=frozenset({"usage"}))
     if secret not in known:
         raise Unauthenticated("the key is unknown, revoked or expired; ask for a new one")
     return caller_named(known[secret])

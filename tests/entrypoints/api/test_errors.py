@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fakes.doors import USAGE_KEY
 from tests.fakes.engine_room import FakeRoom
 
 from tramontane.entrypoints.api import errors as doors_errors
@@ -52,6 +53,13 @@ async def test_every_error_has_its_shape_on_every_route(
             assert body["detail"] == [{"loc": ["body", "messages", 0], "msg": core["message"], "type": "odd"}]
         else:
             assert body.get("detail") in (None, "Unauthorized")
+
+
+@pytest.mark.parametrize("path", ROUTES + OPENAI_ROUTES)
+async def test_a_key_without_the_right_to_ask_may_only_look(client: httpx2.AsyncClient, path: str) -> None:
+    key = {"authorization": f"Bearer {USAGE_KEY}"}
+    assert (await client.post(path, json=BODY, headers=key)).status_code == 403
+    assert (await client.get("/v1/models", headers=key)).status_code == 200
 
 
 def test_every_class_of_the_tree_is_in_the_table_and_statuses_are_as_promised() -> None:

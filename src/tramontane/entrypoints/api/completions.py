@@ -9,13 +9,13 @@ from tramontane.entrypoints.api.dialects.openai import OpenAICompletion
 from tramontane.entrypoints.api.dialects.openai_answers import TextFrames, text_answer
 from tramontane.entrypoints.api.generate import Generator, Writers, deadline_of
 from tramontane.entrypoints.api.openapi import ANSWERS
-from tramontane.entrypoints.api.policy import needs_key
+from tramontane.entrypoints.api.policy import needs_inference
 
 
 def add_routes(routes: APIRouter, generator: Generator) -> None:
     @routes.post("/v1/completions", tags=["completions"], responses=ANSWERS["text"], summary="Continue a text")
     @routes.post("/openai/v1/completions", tags=["completions"], responses=ANSWERS["text"], summary="Continue a text")
-    @needs_key
+    @needs_inference
     async def complete(request: Request, body: OpenAICompletion) -> Response:
         ask = body.read(request.state.request_id, deadline_of(request))
         stream = partial(TextFrames, with_usage=body.wants_usage_chunk)

@@ -15,7 +15,7 @@ from tramontane.entrypoints.api.errors import shape_of
 from tramontane.entrypoints.api.generate import Generator
 from tramontane.entrypoints.api.metrics import Metrics
 from tramontane.entrypoints.api.openapi import ANSWERS
-from tramontane.entrypoints.api.policy import needs_key
+from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.entrypoints.api.ports import Doors
 from tramontane.entrypoints.api.presence import Presence
 from tramontane.foundation.nouns import EmbedAsk
@@ -31,13 +31,13 @@ def add_routes(routes: APIRouter, doors: Doors, metrics: Metrics, generator: Gen
         return Response(content, headers=generator.headers(caller, body), media_type="application/json")
 
     @routes.post("/v1/embeddings", tags=["embeddings"], responses=ANSWERS["embeddings"], summary="Vectors of texts")
-    @needs_key
+    @needs_inference
     async def mistral_embeddings(request: Request, body: MistralEmbedding) -> Response:
         return await embed(request, body, body.read(request.state.request_id), body.output_dtype or "float")
 
     @routes.post(
         "/openai/v1/embeddings", tags=["embeddings"], responses=ANSWERS["embeddings"], summary="Vectors of texts"
     )
-    @needs_key
+    @needs_inference
     async def openai_embeddings(request: Request, body: OpenAIEmbedding) -> Response:
         return await embed(request, body, body.read(request.state.request_id), "float")

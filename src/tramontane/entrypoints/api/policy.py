@@ -7,7 +7,7 @@ answers, in that order. Endpoints stay plain functions of a checked body.
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -21,9 +21,9 @@ from tramontane.entrypoints.api.errors import error_response, internal_error, sh
 from tramontane.entrypoints.api.ports import Doors
 from tramontane.entrypoints.api.presence import ClientGone
 from tramontane.entrypoints.api.principal import caller_of
-from tramontane.foundation.errors import Misconfigured, TramontaneError
+from tramontane.foundation.errors import Forbidden, Misconfigured, TramontaneError
 
-Policy = Literal["public", "key"]
+Policy = Literal["public", "key", "inference"]
 Endpoint = Callable[..., Awaitable[Any]]
 log = logging.getLogger(__name__)
 
@@ -40,12 +40,20 @@ def needs_key(endpoint: Endpoint) -> Endpoint:
     return endpoint
 
 
+def needs_inference(endpoint: Endpoint) -> Endpoint:
+    """Only a known caller whose key may spend compute; it stands in `request.state.caller`."""
+    endpoint.policy = "inference"  # type: ignore[attr-defined]
+    return endpoint
+
+
 def policy_of(route: BaseRoute) -> Policy:
     """Raises Misconfigured for a route that declares none."""
     policy = getattr(getattr(route, "endpoint", None), "policy", None)
-    if policy not in ("public", "key"):
+    if policy not in get_args(Policy):
         path = getattr(route, "path", route)
-        raise Misconfigured(f"the route {path} declares no policy; mark its function @public or @needs_key")
+        raise Misconfigured(
+            f"the route {path} declares no policy; mark its function as policy.py offers, say @needs_key"
+        )
     return policy
 
 
@@ -88,8 +96,10 @@ def _guarded(
     endpoint: Endpoint, policy: Policy, model: type[BaseModel] | None, doors: Doors
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        if policy == "key":
-            request.state.caller = await caller_of(request.scope, doors.authenticate)
+        if policy != "public":
+            caller = request.state.caller = await caller_of(request.scope, doors.authenticate)
+            if policy == "inference" and policy not in caller.roles:
+                raise Forbidden("this key may not ask a model for answers; use one with the right `inference`")
         if model is None:
             return await endpoint(request=request, **request.path_params)
         body = await read_body(request, model, doors.settings)
