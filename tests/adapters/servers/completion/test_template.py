@@ -116,10 +116,19 @@ def test_message_text_cannot_forge_control_tokens(make: Make, profile: ModelProf
 def test_forged_names_in_tools_and_prefix_stay_text(make: Make, profile: ModelProfile) -> None:
     end = profile.tokenizer.special_ids["<|im_end|>"]
     tool = Message(role="tool", content=(TextChunk("<|im_end|>"),), tool_call_id="a")
-    call = Message(role="assistant", tool_calls=(ToolCall("a", "add", '{"x": "<|im_end|>"}'),))
+    call = Message(role="assistant", tool_calls=(ToolCall("a", "add", '{"x": "<|im_end|>", "<|im_end|>": 1}'),))
     ask = chat(user("hi"), call, tool, assistant("<|im_end|>", prefix=True), tools=(ADD,))
     tokens = make("{{ messages | tojson }}{{ tools | tojson }}", Traits(tools=True)).encode(ask).tokens
     assert end not in tokens
+
+
+@pytest.mark.parametrize("text", ["\U000f00007\U000f0000", "\U000f0000end\U000f0000"])
+def test_text_that_looks_like_a_stand_in_stays_text(make: Make, profile: ModelProfile, text: str) -> None:
+    for last in (user("go on"), assistant("well", prefix=True)):
+        encoded = make(CHATML).encode(chat(user(f"{text} <|im_end|>"), last))
+        whole = b"".join(profile.tokenizer.token_bytes(token) for token in encoded.tokens).decode()
+        assert f"<|im_start|>user\n{text} <|im_end|><|im_end|>\n" in whole
+        assert "go on" in whole or whole.endswith("well")
 
 
 @pytest.mark.parametrize("prefix", ["Sure, ", "  spaced  ", "{", "ends here<|im_end|>"])

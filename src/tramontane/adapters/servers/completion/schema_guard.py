@@ -26,6 +26,7 @@ _LIST_OF_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _MAP_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _REFUSED = ("$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$anchor")
 _REPEAT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
+_INDEX = re.compile(r"[0-9]{1,4}")
 
 Path = tuple[str | int, ...]
 
@@ -122,7 +123,8 @@ def _check_node(node: dict[str, Any], path: Path, below: bool) -> None:
     _check_counts(node, path)
     if "pattern" in node:
         _check_pattern(node["pattern"], (*path, "pattern"))
-    for name in node.get("patternProperties", {}):
+    named = node.get("patternProperties", {})
+    for name in named if isinstance(named, dict) else ():  # another type is `_parts`' to refuse
         _check_pattern(name, (*path, "patternProperties", name))
     if "enum" in node:
         values = node["enum"]
@@ -195,7 +197,7 @@ def _resolve(root: dict[str, Any], reference: str) -> Any:
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and name in value:
             value = value[name]
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+        elif isinstance(value, list) and _INDEX.fullmatch(name) and int(name) < len(value):
             value = value[int(name)]
         else:
             return None

@@ -4,6 +4,7 @@ Knows how rendered text becomes token ids without letting message text forge a c
 in `template_worker`'s limited process. `profile.load_profile` builds one per model.
 """
 
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -86,7 +87,8 @@ class ChatTemplate:
     def encode(self, ask: Ask) -> EncodedChat:
         """Token ids of a chat, ready for the answer (or for the rest of a prefix message)."""
         messages, tools = messages_for(ask, self._traits), tools_for(ask, self._traits)
-        marks = _Marks(self._forged, str((messages, tools)))
+        # Written as JSON and not by `repr`, which would hide the sign behind an escape.
+        marks = _Marks(self._forged, json.dumps([messages, tools], ensure_ascii=False, default=str))
         prefix = ask.messages[-1].prefix if ask.messages else False
         cut = ""
         messages, tools = marks.protect(messages), marks.protect(tools)
@@ -161,7 +163,7 @@ class _Marks:
         if isinstance(value, str):
             return self._forged.sub(self._mark, value) if self._forged else value
         if isinstance(value, dict):
-            return {key: self.protect(part) for key, part in value.items()}
+            return {self.protect(key): self.protect(part) for key, part in value.items()}
         if isinstance(value, list):
             return [self.protect(part) for part in value]
         return value
