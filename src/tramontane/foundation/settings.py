@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from tramontane.foundation.errors import Misconfigured
@@ -71,7 +71,12 @@ class Settings(BaseSettings):
     """All settings of one installation."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TRAMONTANE_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=None
+        env_prefix="TRAMONTANE_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        toml_file=None,
     )
 
     home: Path = Field(default_factory=default_home)
@@ -86,6 +91,12 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     queue: QueueSettings = QueueSettings()
     hub: HubSettings = HubSettings()
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        """As `default_home` reads it: processes with another working folder must mean the same one."""
+        return home.expanduser().resolve()
 
     @classmethod
     def settings_customise_sources(
@@ -106,7 +117,8 @@ class Settings(BaseSettings):
     @property
     def blobs(self) -> str:
         """The blob store's address; a folder in the data folder unless another is set."""
-        return self.blob_url or (self.home / "blobs").as_uri()
+        # Not `as_uri`: the file store takes the path as it is written, without undoing escapes.
+        return self.blob_url or f"file://{self.home / 'blobs'}"
 
 
 def load_settings(**overrides: Any) -> Settings:
