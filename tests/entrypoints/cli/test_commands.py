@@ -1,5 +1,6 @@
 """The commands on a real, empty installation: what they print where, what they refuse and what they leave behind."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,12 @@ def test_models_are_listed_and_judged_before_anything_is_fetched(run) -> None:
 def test_a_licence_that_needs_acceptance_is_asked_for(run) -> None:
     refused = run("models", "pull", "codestral-22b-v0.1")
     assert refused.exit_code == 1
-    assert "licence" in refused.stderr and "accept" in refused.stderr
+    cure = re.search("`tramontane (.*?)`", refused.stderr)
+    assert cure is not None
+    accepted = run(*cure[1].split(), TRAMONTANE_HUB__ENDPOINT="http://127.0.0.1:9")
+    assert accepted.exit_code == 1 and "cannot be reached" in accepted.stderr
+    again = run("models", "pull", "codestral-22b-v0.1", TRAMONTANE_HUB__ENDPOINT="http://127.0.0.1:9")
+    assert "cannot be reached" in again.stderr and "accept" not in again.stderr
 
 
 def test_a_foreign_or_cut_file_says_what_was_expected(run, tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_an_alias_cannot_hide_a_model_or_lead_nowhere() -> None:
 
 def test_a_licence_is_asked_for_until_it_is_accepted() -> None:
     gated = installed(SHIPPED.entries["llama-3.2-1b-instruct"])
-    with pytest.raises(LicenceNotAccepted, match=r"Llama 3\.2 Community License.*--accept-licence llama-3\.2"):
+    with pytest.raises(LicenceNotAccepted, match=r"Llama 3\.2 Community License.*--accept-licence`"):
         resolve.installed(view(gated), HERE, gated.name)
     licence = SHIPPED.licences["llama-3.2"]
     agreed = acceptance(licence, "org", "admin", 7)

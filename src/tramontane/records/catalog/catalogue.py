@@ -167,7 +167,7 @@ class Catalogue:
         with self._database.write() as connection:
             dropped = store.delete_alias(connection, name, visibility)
         if not dropped:
-            raise NotFound(f"no alias {name!r} is set here; `tramontane models alias` shows them", param="alias")
+            raise NotFound(f"no alias {name!r} is set here; `tramontane models list` shows them", param="alias")
         self.refresh()
 
     def _near(self, scope: Scope, name: str) -> tuple[str, ...]:

@@ -49,8 +49,8 @@ def require_accepted(
     if not is_accepted(licence, acceptances, organisation_id):
         raise LicenceNotAccepted(
             f"{entry.name} comes under {licence.name} ({licence.kind.replace('_', ' ')}): {licence.summary} "
-            f"Read {licence.url}; an administrator accepts it with "
-            f"`tramontane models pull {entry.name} --accept-licence {licence.id}`",
+            f"Read {licence.url}; an administrator accepts it by adding --accept-licence to the command that fetches the "
+            f"model, as in `tramontane models pull {entry.name} --accept-licence`",
             param="model",
         )
 
