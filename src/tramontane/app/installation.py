@@ -60,7 +60,7 @@ class Installation:
         from tramontane.app.engine import opened_engine
 
         with self._records(report) as records:
-            if model in EMBEDDED_MODELS and model not in records.catalogue.view.installed:
+            if model in EMBEDDED_MODELS and not _is_here(records, model):
                 await asyncio.to_thread(self._shelf(records).pull, model, report)
             async with opened_engine(self.settings, self._clock, records) as engine:
                 if model in records.catalogue.view.installed:
@@ -118,12 +118,18 @@ class Installation:
         """Fetch the models of the first day; without a network the server starts all the same and says what to do."""
         shelf = self._shelf(records)
         for name in EMBEDDED_MODELS:
-            if name in records.catalogue.view.installed:
+            if _is_here(records, name):
                 continue
             try:
                 shelf.pull(name, report)
             except TramontaneError as error:
                 say(f"{name} could not be fetched: {error.message}\nLater: tramontane models pull {name}")
+
+
+def _is_here(records: Opened, name: str) -> bool:
+    """Whether the model is installed where its row says: not after the data folder was moved or restored elsewhere."""
+    model = records.catalogue.view.installed.get(name)
+    return model is not None and (not model.folder or Path(model.folder).is_dir())
 
 
 def _operator(records: Opened) -> Caller:
