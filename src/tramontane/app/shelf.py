@@ -24,7 +24,7 @@ from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.engines import expected_engine
 from tramontane.records.catalog.errors import NoEngine
 from tramontane.records.catalog.fit import fit
-from tramontane.records.catalog.licences import licence_named
+from tramontane.records.catalog.licences import OWN, UNSTATED, licence_named
 from tramontane.records.catalog.nouns import (
     Alias,
     HubSource,
@@ -37,8 +37,6 @@ from tramontane.records.catalog.nouns import (
 
 EMBEDDED_FAMILIES = frozenset({*SUPPORTED_FAMILIES, "bert"})
 HUB_PREFIX = "hub:"
-OWN_LICENCE = "own"
-UNKNOWN_LICENCE = "unstated"
 
 
 class Shelf:
@@ -141,16 +139,16 @@ class Shelf:
 
 def _entry_of(place: str, name: str, licence: str | None, key_variable: str) -> ModelEntry:
     if place.startswith(("http://", "https://")):
-        return _upstream_entry(place, name, licence or UNKNOWN_LICENCE, key_variable)
+        return _upstream_entry(place, name, licence or UNSTATED, key_variable)
     if place.startswith(HUB_PREFIX):
         source = parse_hub(place.removeprefix(HUB_PREFIX))
-        return draft_entry(name or source.repository.rsplit("/", 1)[-1].lower(), source, licence or UNKNOWN_LICENCE)
+        return draft_entry(name or source.repository.rsplit("/", 1)[-1].lower(), source, licence or UNSTATED)
     path = Path(place).expanduser().absolute()
     if not path.exists():
         raise BadRequest(f"{place}: there is no such file or folder; a hub's model is written {HUB_PREFIX}OWNER/NAME")
     if path.name.endswith(".tar"):
         return bundle_entry(path, name)
-    return draft_entry(name or path.stem.lower(), LocalSource(path=str(path)), licence or OWN_LICENCE)
+    return draft_entry(name or path.stem.lower(), LocalSource(path=str(path)), licence or OWN)
 
 
 def _upstream_entry(place: str, name: str, licence: str, key_variable: str) -> ModelEntry:

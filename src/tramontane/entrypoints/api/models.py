@@ -1,6 +1,5 @@
 """`/models` in both dialects: the models this caller may use, and near names for one that is not among them."""
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from tramontane.entrypoints.api.openapi import ANSWERS
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.entrypoints.api.ports import Doors, ModelCard
 from tramontane.foundation.errors import NotFound
+from tramontane.records.catalog.resolve import near_names
 
 
 def mistral_card(card: ModelCard) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def find(cards: Sequence[ModelCard], name: str) -> ModelCard:
         if name == card.name or name in card.aliases:
             return card
     known = sorted({known for card in cards for known in (card.name, *card.aliases)})
-    near = difflib.get_close_matches(name[:256], known, n=5, cutoff=0.4) or known[:5]
+    near = near_names(name, known) or known[:5]
     hint = f"near names: {', '.join(near)}" if near else "no model is installed; add one first"
     raise NotFound(f"no model is named {name[:256]}; {hint}", param="model", code="model_not_found")
 

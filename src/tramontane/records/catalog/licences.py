@@ -13,6 +13,7 @@ from tramontane.records.catalog.nouns import EVERYONE, Acceptance, Licence, Mode
 
 UNSTATED = "unstated"
 OWN = "own"
+"""Identifiers in catalogue.toml: terms nobody has named yet, and a model of the operator's own."""
 
 
 def licence_hash(licence: Licence) -> str:
