@@ -141,8 +141,8 @@ async def requests(target: Target, count: int, seed: int) -> int:
 
     async def one(number: int) -> None:
         async with gate:
-            prompt = [user(f"{seed} {number} " + load.words(seed * 100_000 + number, 60))]
-            answer = await ask(target.port, target.path, body(target, prompt, 4), target.key)
+            prompt = [user(f"{seed} {number} " + load.words(seed * 100_000 + number, 6))]
+            answer = await ask(target.port, target.path, body(target, prompt, 2), target.key)
             if answer.error:
                 raise RuntimeError(answer.error)
 

@@ -13,6 +13,9 @@ from tramontane.adapters.servers.openvino.fairness import DECODE_COST, PREFILL_C
 from tramontane.adapters.servers.openvino.sequence import Sequence, State
 from tramontane.adapters.servers.openvino.speculation import MAX_GUESSES, StepCost, guess_lengths
 
+MAX_SAMPLED_ROWS = 64
+"""Rows whose next token is asked for: each takes several buffers as wide as the vocabulary, which the graph then keeps."""
+
 
 @dataclass(slots=True)
 class Row:
@@ -146,11 +149,13 @@ class Batcher:
             for row, guesses in zip(rows, found, strict=True)
         ]
         lengths = guess_lengths(estimates, [len(guesses) for guesses in found], decoding, self._cost)
+        room = max(0, MAX_SAMPLED_ROWS - decoding)
         for row, guesses, length in zip(rows, found, lengths, strict=True):
             lookup = row.sequence.lookup
             if guesses and not length and lookup is not None and lookup.worth_probing():
                 length = 1
-            row.guesses = self._with_blocks(row.sequence, guesses[:length])
+            row.guesses = self._with_blocks(row.sequence, guesses[: min(length, room)])
+            room -= len(row.guesses)
 
     def _guesses_for(self, sequence: Sequence) -> list[int]:
         request = sequence.owner.request
