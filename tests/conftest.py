@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.postgres import PostgresServer, running_server
 
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.schema import migrate
+
+# A busy machine is no failure: by default an example that takes a fifth of a second would be one.
+settings.register_profile("tramontane", deadline=None)
+settings.load_profile("tramontane")
 
 
 @pytest.fixture
