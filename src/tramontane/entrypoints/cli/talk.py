@@ -110,12 +110,21 @@ async def _turn_taken(engine: EngineRoom, caller: Caller, template: Ask, message
 
 
 async def _line() -> str | None:
-    """One line from the person; None at the end of input or /quit."""
-    try:
-        line = await asyncio.to_thread(input, "> ")
-    except EOFError:
-        return None
-    return None if line.strip() in ("/quit", "/exit") else line.strip()
+    """One line from the person; None at the end of input or /quit. On a terminal Ctrl-C ends the wait at once."""
+    click.echo("> ", nl=False)
+    if not sys.stdin.isatty():
+        line = await asyncio.to_thread(sys.stdin.readline)
+    else:
+        # A thread in `readline` could not be interrupted, and the end of the program would wait for it.
+        loop, typed = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(sys.stdin, typed.set)
+        try:
+            await typed.wait()
+        finally:
+            loop.remove_reader(sys.stdin)
+        line = sys.stdin.readline()
+    text = line.strip()
+    return None if not line or text in ("/quit", "/exit") else text
 
 
 async def _answer(
