@@ -97,6 +97,13 @@ def test_an_unknown_code_is_ours() -> None:
     assert status_of(error_named("no_such_code", "x")) == 500
 
 
+@pytest.mark.parametrize(("code", "status"), [("draining", 503), ("cancelled", 409)])
+def test_words_of_the_engine_itself_have_a_status(code: str, status: int) -> None:
+    named = error_named(code, "x")
+    assert (named.code, status_of(named)) == (code, status)
+    assert ("retry-after" in error_headers(named)) == (status == 503)
+
+
 def test_bodies_are_json_whatever_the_message() -> None:
     error = errors.BadRequest('quotes " and \x00 and é')
     content: Any = json.loads(error_response(error, "openai").body)

@@ -135,7 +135,12 @@ def error_named(code: str, message: str) -> TramontaneError:
 
 
 def _codes() -> dict[str, type[TramontaneError]]:
-    return {kind.code: kind for kind in RULES} | {"context_length_exceeded": BadRequest}
+    """By code; the last ones are words that no class carries as its own code."""
+    return {kind.code: kind for kind in RULES} | {
+        "context_length_exceeded": BadRequest,
+        "draining": Overloaded,
+        "cancelled": Conflict,
+    }
 
 
 _CODES = _codes()
