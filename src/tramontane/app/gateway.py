@@ -90,12 +90,21 @@ async def _callers(records: Opened, clock: Clock) -> AsyncIterator[Callers]:
 
 async def _keep_fresh(records: Opened, stop: asyncio.Event) -> None:
     """See models and aliases changed by commands, and end when writing is no longer safe."""
+    readable = True
     while True:
         await asyncio.sleep(LOOK_S)
         if records.database.unsafe:
             stop.set()
-        with contextlib.suppress(TramontaneError):
+        try:
             await records.database.run(records.catalogue.refresh)
+            readable = True
+        except TramontaneError:
+            pass  # the store has said so in the log
+        # A row this release cannot read must not end the looking: what was read last stays in force.
+        except Exception:
+            if readable:
+                log.exception("the catalogue cannot be read again")
+            readable = False
 
 
 def _welcome(settings: Settings, records: Opened, listener: socket.socket, say: Say) -> None:
