@@ -48,8 +48,8 @@ def needs_inference(endpoint: Endpoint) -> Endpoint:
 
 def policy_of(route: BaseRoute) -> Policy:
     """Raises Misconfigured for a route that declares none."""
-    policy = getattr(getattr(route, "endpoint", None), "policy", None)
-    if policy not in get_args(Policy):
+    policy: Policy | None = getattr(getattr(route, "endpoint", None), "policy", None)
+    if policy is None or policy not in get_args(Policy):
         path = getattr(route, "path", route)
         raise Misconfigured(
             f"the route {path} declares no policy; mark its function as policy.py offers, say @needs_key"

@@ -24,8 +24,6 @@ LOG_TAIL_BYTES = 1500
 
 def refusal(weights: Path) -> str | None:
     """Why the embedded engine cannot run this GGUF file or folder, or None when it can."""
-    if is_encoder(weights):
-        return None
     return _run("examine", weights, weights, silent).refusal
 
 
