@@ -72,7 +72,7 @@ def loop_alone(name: str, ours: Target, model: str, rounds: int) -> Comparison:
 def turns(rounds: int) -> dict[str, object]:
     """What the prefix cache does for first tokens."""
     with tramontane("tramontane", home(), CHAT) as (_, ours):
-        shared = [asyncio.run(load.shared(ours, 50_000 + number, 1)) for number in range(rounds)]
+        shared = [asyncio.run(load.shared(ours, 50_000 + 10 * number, 1)) for number in range(rounds)]
         talks = [asyncio.run(load.multiturn(ours, 60_000 + number)) for number in range(rounds)]
     warm = statistics.median(one.extra["warm_ttft_ms"] / one.extra["cold_ttft_ms"] for one in shared)
     last = statistics.median(one.extra["last_turn_ms"] / one.extra["first_turn_ms"] for one in talks)
