@@ -16,6 +16,7 @@ def open_engine(url: URL, *, connections: int) -> Engine:
     """An engine over psycopg 3; broken connections are replaced when they are next taken."""
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "tramontane"},
         pool_size=connections,
         max_overflow=0,

@@ -37,6 +37,7 @@ def open_engine(url: URL, *, connections: int) -> Engine:
         ) from error
     engine = create_engine(
         url,
+        hide_parameters=True,
         connect_args={
             "timeout": BUSY_TIMEOUT_MS / 1000,
             "isolation_level": None,
