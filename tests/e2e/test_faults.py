@@ -139,6 +139,15 @@ def test_a_taken_port_is_named(installed_home: Path) -> None:
     assert "TRAMONTANE_PORT" in platform.said
 
 
+def test_the_default_model_may_be_an_alias(installed_home: Path) -> None:
+    assert run(installed_home, "models", "alias", "house-model", CHAT).returncode == 0
+    with serving(installed_home, TRAMONTANE_DEFAULT_MODEL="house-model") as platform:
+        assert f"{CHAT} is loaded" in platform.said
+        status, answer = ask(platform, {**body("Hello.", 2), "model": "house-model"})
+        assert status == 200 and answer["usage"]["completion_tokens"] == 2
+    assert run(installed_home, "models", "alias", "house-model", "--remove").returncode == 0
+
+
 def test_ctrl_c_lets_open_answers_end(installed_home: Path) -> None:
     with serving(installed_home) as platform, ThreadPoolExecutor(1) as pool:
         started = threading.Barrier(2)

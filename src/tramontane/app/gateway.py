@@ -32,7 +32,7 @@ async def run_gateway(settings: Settings, clock: Clock, records: Opened, listene
         directory = Directory(records.catalogue)
         doors = Doors(
             engine=engine, authenticate=callers.caller_for, models=directory.cards, settings=settings.http,
-            required=(settings.default_model, *settings.preload), bound_host=settings.host, clock=clock,
+            required=_wanted(settings, records), bound_host=settings.host, clock=clock,
         )  # fmt: skip
         serving = asyncio.create_task(serve(doors, listener, stop))
         watching = [
@@ -124,9 +124,20 @@ def _welcome(settings: Settings, records: Opened, listener: socket.socket, say: 
     )
 
 
+def _wanted(settings: Settings, records: Opened) -> tuple[str, ...]:
+    """The models wanted from the start, aliases followed; a name that leads nowhere stays, so that it can be named."""
+    found = []
+    for name in (settings.default_model, *settings.preload):
+        try:
+            found.append(records.catalogue.installed(records.first.scope, name).name)
+        except TramontaneError:
+            found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
 async def _load(engine: Engine, settings: Settings, records: Opened, clock: Clock, say: Say) -> None:
     """Load what is wanted from the start; the others load on first use."""
-    for model in dict.fromkeys((settings.default_model, *settings.preload)):
+    for model in _wanted(settings, records):
         if model not in records.catalogue.view.installed:
             say(f"{model} is not on this machine; fetch it with: tramontane models pull {model}")
             continue
