@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 
@@ -9,6 +10,12 @@ import pytest
 
 PROGRAM = "import asyncio; from tramontane.entrypoints.cli.talk import _line; print(repr(asyncio.run(_line())))"
 SOON_S = 60
+
+
+def _at_a_terminal() -> None:
+    """The terminal becomes the session's own; and whoever runs the tests in the background has Ctrl-C ignored in them."""
+    os.close(os.open(os.ttyname(0), os.O_RDWR))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +28,7 @@ def test_a_line_at_the_prompt(typed: bytes, status: int, said: str) -> None:
     command = [sys.executable, "-c", PROGRAM]
     with subprocess.Popen(
         command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # the terminal becomes the session's own
+        preexec_fn=_at_a_terminal,
     ) as child:  # fmt: skip
         assert child.stdout is not None
         try:
