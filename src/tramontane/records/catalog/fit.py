@@ -12,7 +12,7 @@ from tramontane.records.catalog.nouns import EngineKind, InstalledModel, Machine
 
 GIB = 1024**3
 PROCESS_OVERHEAD_BYTES = 220 * 1024**2
-"""Interpreter, graph and work buffers of an engine process, measured on the embedded model."""
+"""Interpreter, graph and work buffers of an engine process; an estimate, not measured apart."""
 DISK_RESERVE_BYTES = GIB
 """Left free for the database and the logs."""
 PREPARED_BYTES_PER_PARAMETER = 1.01
