@@ -8,7 +8,7 @@ import click
 from tramontane import __version__
 from tramontane.entrypoints.cli.archive import backup, restore
 from tramontane.entrypoints.cli.config import config
-from tramontane.entrypoints.cli.diagnose import doctor
+from tramontane.entrypoints.cli.doctor import doctor
 from tramontane.entrypoints.cli.keys import key
 from tramontane.entrypoints.cli.models import models
 from tramontane.entrypoints.cli.serve import serve
