@@ -10,16 +10,25 @@ import msgspec
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is asking. No look-up anywhere happens without one."""
+    """Who is asking. No look-up anywhere happens without one.
+
+    `person_id` is the signed-in person, or the one who made the key; a key from the terminal has none.
+    """
 
     organisation_id: str
     workspace_id: str
     principal_id: str
     key_id: str | None = None
+    person_id: str | None = None
     roles: frozenset[str] = frozenset()
     weight: int = 1
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+
+    @property
+    def owner_id(self) -> str:
+        """Whose is what this caller makes: the person's, so that browser and key see the same; else the key's own."""
+        return self.person_id or self.key_id or self.principal_id
 
 
 class TextChunk(msgspec.Struct, frozen=True, tag="text"):

@@ -57,6 +57,11 @@ class QueueSettings(_Section):
 
     max_wait_s: Positive = 30
     max_waiting: Positive = 512
+    public_url: str = Field(
+        default="",
+        pattern=r"^$|^https?://[^/?#@\s]+$",
+        description="where browsers reach this server when a proxy stands before it, as in https://ai.example.org",
+    )
     default_requests_per_minute: int = Field(default=0, ge=0, description="0 means no limit")
     default_tokens_per_minute: int = Field(default=0, ge=0, description="0 means no limit")
 
@@ -78,6 +83,13 @@ class Settings(BaseSettings):
         frozen=True,
         toml_file=None,
     )
+
+class SessionSettings(_Section):
+    """How long a browser stays signed in."""
+
+    idle_days: int = Field(default=14, ge=1, le=365)
+    absolute_days: int = Field(default=90, ge=1, le=365)
+
 
     home: Path = Field(default_factory=default_home)
     host: str = "127.0.0.1"
@@ -108,6 +120,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, default_home() / FILE_NAME))
+    sessions: SessionSettings = SessionSettings()
 
     @property
     def sqlalchemy_url(self) -> str:

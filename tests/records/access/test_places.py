@@ -32,8 +32,8 @@ def test_names_are_taken_once(world: World) -> None:
 def test_people_belong_to_workspaces_of_their_organisation(world: World) -> None:
     ada = world.places.add_person(world.mine.organisation_id, "Ada", "Ada@Example.org")
     stranger = world.places.add_person(world.foreign.organisation_id, "Eve", "ada@example.org")
-    world.places.join(world.mine, ada.person_id, "admin")
-    assert [(member.person, member.role) for member in world.places.members(world.mine)] == [(ada, "admin")]
+    world.places.join(world.mine, ada.person_id, "administrator")
+    assert [(member.person, member.role) for member in world.places.members(world.mine)] == [(ada, "administrator")]
     assert world.places.members(world.sibling) == []
     with pytest.raises(NotFound):
         world.places.join(world.mine, stranger.person_id, "member")

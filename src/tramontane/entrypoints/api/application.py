@@ -47,6 +47,8 @@ def build_routes(doors: Doors, measured: metrics.Metrics) -> FastAPI:
     )
     routes = app.router
     routes.route_class = door_route(doors)
+    for add_routes in doors.more:
+        add_routes(routes)
     generator = Generator(doors, measured)
     chat.add_routes(routes, generator)
     fim.add_routes(routes, generator)

@@ -1,7 +1,8 @@
 """Who may use a route: every route says so, or the application does not start.
 
-`door_route` makes the route class of one application: it finds the caller, reads the body and turns errors into
-answers, in that order. Endpoints stay plain functions of a checked body.
+Keys and people pass `needs_key` and `needs_inference`; the pages of a browser have `visitor`, `needs_person` and the two
+roles above it, which no key passes. `door_route` makes the route class of one application: it finds the caller, reads
+the body and turns errors into answers, in that order. Endpoints stay plain functions of a checked body.
 """
 
 import inspect
@@ -20,13 +21,21 @@ from tramontane.entrypoints.api.body import read_body
 from tramontane.entrypoints.api.errors import error_response, internal_error, shape_of
 from tramontane.entrypoints.api.ports import Doors
 from tramontane.entrypoints.api.presence import ClientGone
-from tramontane.entrypoints.api.principal import caller_of
+from tramontane.entrypoints.api.principal import principal_of, visitor_of
 from tramontane.foundation.errors import Forbidden, Misconfigured, TramontaneError
 
-Policy = Literal["public", "key", "inference"]
+from tramontane.foundation.nouns import Caller
+from tramontane.records.access.nouns import ROLES, Role
+Policy = Literal["public", "visitor", "key", "inference", "person", "builder", "administrator"]
 Endpoint = Callable[..., Awaitable[Any]]
 log = logging.getLogger(__name__)
 
+_BY_KEY: tuple[Policy, ...] = ("key", "inference")
+_ROLES_BY_POLICY: dict[Policy, tuple[Role, ...]] = {
+    "person": ROLES,
+    "builder": ("administrator", "builder"),
+    "administrator": ("administrator",),
+}
 
 def public(endpoint: Endpoint) -> Endpoint:
     """Anyone may call it."""
@@ -47,6 +56,51 @@ def needs_inference(endpoint: Endpoint) -> Endpoint:
 
 
 def policy_of(route: BaseRoute) -> Policy:
+def visitor(endpoint: Endpoint) -> Endpoint:
+    """Anyone's browser; who is signed in stands in `request.state.signed_in`, None for nobody. Changes: own page only."""
+    endpoint.policy = "visitor"  # type: ignore[attr-defined]
+    return endpoint
+
+
+def needs_person(endpoint: Endpoint) -> Endpoint:
+    """Only a signed-in person, who stands in `request.state.signed_in` and `request.state.caller`."""
+    endpoint.policy = "person"  # type: ignore[attr-defined]
+    return endpoint
+
+
+def needs_builder(endpoint: Endpoint) -> Endpoint:
+    """Only a signed-in builder or administrator of the workspace."""
+    endpoint.policy = "builder"  # type: ignore[attr-defined]
+    return endpoint
+
+
+def needs_administrator(endpoint: Endpoint) -> Endpoint:
+    """Only a signed-in administrator of the workspace."""
+    endpoint.policy = "administrator"  # type: ignore[attr-defined]
+    return endpoint
+
+
+async def admit(request: Request, policy: Policy, doors: Doors) -> Caller | None:
+    """Who asks, if they may; None for whom nobody asks. Raises Unauthenticated, Forbidden or a storage error."""
+    if policy == "public":
+        return None
+    if policy == "visitor":
+        visiting = request.state.signed_in = await visitor_of(request.scope, doors)
+        return visiting.caller if visiting else None
+    principal = await principal_of(request.scope, doors)
+    caller = request.state.caller = principal.caller
+    signed_in = request.state.signed_in = principal.signed_in
+    if policy in _BY_KEY:
+        if policy == "inference" and policy not in caller.roles:
+            raise Forbidden("this key may not ask a model for answers; use one with the right `inference`")
+        return caller
+    if signed_in is None:
+        raise Forbidden("a key does not open this; sign in with a browser")
+    if signed_in.role not in _ROLES_BY_POLICY[policy]:
+        raise Forbidden(f"your role here is {signed_in.role}; an administrator of this workspace can change it")
+    return caller
+
+
     """Raises Misconfigured for a route that declares none."""
     policy: Policy | None = getattr(getattr(route, "endpoint", None), "policy", None)
     if policy is None or policy not in get_args(Policy):
@@ -96,10 +150,7 @@ def _guarded(
     endpoint: Endpoint, policy: Policy, model: type[BaseModel] | None, doors: Doors
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        if policy != "public":
-            caller = request.state.caller = await caller_of(request.scope, doors.authenticate)
-            if policy == "inference" and policy not in caller.roles:
-                raise Forbidden("this key may not ask a model for answers; use one with the right `inference`")
+        await admit(request, policy, doors)
         if model is None:
             return await endpoint(request=request, **request.path_params)
         body = await read_body(request, model, doors.settings)

@@ -3,7 +3,7 @@
 from tramontane.records.access.bootstrap import FirstStart, ensure_default
 from tramontane.records.access.callers import Callers
 from tramontane.records.access.keys import Keys
-from tramontane.records.access.nouns import KeyRecord, Member, NewKey, Organisation, Person, Workspace
+from tramontane.records.access.nouns import KeyRecord, Member, NewKey, Organisation, Person, Role, SignedIn, Workspace
 from tramontane.records.access.places import Places
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "Organisation",
     "Person",
     "Places",
+    "Role",
+    "SignedIn",
     "Workspace",
     "ensure_default",
 ]

@@ -8,10 +8,13 @@ from typing import Literal
 
 import msgspec
 
+from tramontane.foundation.nouns import Caller
 from tramontane.foundation.store.scope import Scope
 
-Role = Literal["owner", "admin", "member"]
-ROLES: tuple[Role, ...] = ("owner", "admin", "member")
+Role = Literal["administrator", "builder", "member"]
+ROLES: tuple[Role, ...] = ("administrator", "builder", "member")
+Language = Literal["en", "fr"]
+Theme = Literal["light", "dark"]
 Right = Literal["inference", "usage", "admin"]
 RIGHTS: tuple[Right, ...] = ("inference", "usage", "admin")
 
@@ -55,6 +58,17 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     """What a key is asked to be. `weight` None takes the workspace's, limits None the installation's defaults."""
 
     name: str
+class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a session's token speaks for, and where. `csrf` is what the page's own script must repeat with every change."""
+
+    caller: Caller
+    session_id: str
+    csrf: str
+    person: Person
+    workspace: Workspace
+    role: Role
+
+
     rights: frozenset[Right] = frozenset({"inference"})
     weight: int | None = None
     requests_per_minute: int | None = None
@@ -91,3 +105,9 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 def sorted_rights(rights: Iterable[Right]) -> str:
     """How rights are stored: known ones, in a fixed order, separated by a space."""
     return " ".join(right for right in RIGHTS if right in set(rights))
+
+
+def roles_of(role: Role) -> frozenset[str]:
+    """What a signed-in person of that role may do, in the words that callers carry: rights, and the role's own name."""
+    rights = {"inference", "usage", role}
+    return frozenset(rights | {"admin"} if role == "administrator" else rights)
