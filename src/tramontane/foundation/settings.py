@@ -49,6 +49,11 @@ class HttpSettings(_Section):
         default=(), description="names callers may use; empty: any, on loopback local names"
     )
     docs: bool = True
+    public_url: str = Field(
+        default="",
+        pattern=r"^$|^https?://[^/?#@\s]+$",
+        description="where browsers reach this server when a proxy stands before it, as in https://ai.example.org",
+    )
     drain_s: int = Field(default=20, ge=0)
 
 
@@ -57,13 +62,15 @@ class QueueSettings(_Section):
 
     max_wait_s: Positive = 30
     max_waiting: Positive = 512
-    public_url: str = Field(
-        default="",
-        pattern=r"^$|^https?://[^/?#@\s]+$",
-        description="where browsers reach this server when a proxy stands before it, as in https://ai.example.org",
-    )
     default_requests_per_minute: int = Field(default=0, ge=0, description="0 means no limit")
     default_tokens_per_minute: int = Field(default=0, ge=0, description="0 means no limit")
+
+
+class SessionSettings(_Section):
+    """How long a browser stays signed in."""
+
+    idle_days: int = Field(default=14, ge=1, le=365)
+    absolute_days: int = Field(default=90, ge=1, le=365)
 
 
 class HubSettings(_Section):
@@ -84,13 +91,6 @@ class Settings(BaseSettings):
         toml_file=None,
     )
 
-class SessionSettings(_Section):
-    """How long a browser stays signed in."""
-
-    idle_days: int = Field(default=14, ge=1, le=365)
-    absolute_days: int = Field(default=90, ge=1, le=365)
-
-
     home: Path = Field(default_factory=default_home)
     host: str = "127.0.0.1"
     port: int = Field(default=8400, ge=0, le=65535)
@@ -102,6 +102,7 @@ class SessionSettings(_Section):
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()
     queue: QueueSettings = QueueSettings()
+    sessions: SessionSettings = SessionSettings()
     hub: HubSettings = HubSettings()
 
     @field_validator("home")
@@ -120,7 +121,6 @@ class SessionSettings(_Section):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, default_home() / FILE_NAME))
-    sessions: SessionSettings = SessionSettings()
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -47,8 +47,6 @@ def build_routes(doors: Doors, measured: metrics.Metrics) -> FastAPI:
     )
     routes = app.router
     routes.route_class = door_route(doors)
-    for add_routes in doors.more:
-        add_routes(routes)
     generator = Generator(doors, measured)
     chat.add_routes(routes, generator)
     fim.add_routes(routes, generator)
@@ -57,6 +55,8 @@ def build_routes(doors: Doors, measured: metrics.Metrics) -> FastAPI:
     models.add_routes(routes, doors)
     health.add_routes(routes, doors)
     metrics.add_routes(routes, measured)
+    for add_routes in doors.more:
+        add_routes(routes)
     if doors.settings.docs:
         openapi.add_routes(routes, app)
     return app

@@ -23,19 +23,19 @@ from tramontane.entrypoints.api.ports import Doors
 from tramontane.entrypoints.api.presence import ClientGone
 from tramontane.entrypoints.api.principal import principal_of, visitor_of
 from tramontane.foundation.errors import Forbidden, Misconfigured, TramontaneError
-
 from tramontane.foundation.nouns import Caller
 from tramontane.records.access.nouns import ROLES, Role
+
 Policy = Literal["public", "visitor", "key", "inference", "person", "builder", "administrator"]
 Endpoint = Callable[..., Awaitable[Any]]
 log = logging.getLogger(__name__)
-
 _BY_KEY: tuple[Policy, ...] = ("key", "inference")
 _ROLES_BY_POLICY: dict[Policy, tuple[Role, ...]] = {
     "person": ROLES,
     "builder": ("administrator", "builder"),
     "administrator": ("administrator",),
 }
+
 
 def public(endpoint: Endpoint) -> Endpoint:
     """Anyone may call it."""
@@ -55,7 +55,6 @@ def needs_inference(endpoint: Endpoint) -> Endpoint:
     return endpoint
 
 
-def policy_of(route: BaseRoute) -> Policy:
 def visitor(endpoint: Endpoint) -> Endpoint:
     """Anyone's browser; who is signed in stands in `request.state.signed_in`, None for nobody. Changes: own page only."""
     endpoint.policy = "visitor"  # type: ignore[attr-defined]
@@ -101,6 +100,7 @@ async def admit(request: Request, policy: Policy, doors: Doors) -> Caller | None
     return caller
 
 
+def policy_of(route: BaseRoute) -> Policy:
     """Raises Misconfigured for a route that declares none."""
     policy: Policy | None = getattr(getattr(route, "endpoint", None), "policy", None)
     if policy is None or policy not in get_args(Policy):

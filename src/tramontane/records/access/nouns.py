@@ -54,10 +54,6 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
 
 
-class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key is asked to be. `weight` None takes the workspace's, limits None the installation's defaults."""
-
-    name: str
 class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     """Who a session's token speaks for, and where. `csrf` is what the page's own script must repeat with every change."""
 
@@ -69,6 +65,10 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
 
 
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key is asked to be. `weight` None takes the workspace's, limits None the installation's defaults."""
+
+    name: str
     rights: frozenset[Right] = frozenset({"inference"})
     weight: int | None = None
     requests_per_minute: int | None = None
