@@ -1,0 +1,48 @@
+/** Short notes at the edge of the page: `toast('Deleted', {action: {label: 'Undo', run}})`. Shown by Toasts.svelte. */
+import { ApiError } from '../api/errors';
+import { t } from '../i18n/index.svelte';
+
+export interface Toast {
+  id: number;
+  text: string;
+  kind: 'plain' | 'error';
+  action?: { label: string; run: () => void };
+  /** Called once when the note goes without its action having been taken. */
+  gone?: () => void;
+  lasts_ms: number;
+}
+
+type Options = Partial<Pick<Toast, 'kind' | 'action' | 'gone' | 'lasts_ms'>>;
+
+const MOST = 4;
+let number = 0;
+
+class Toasts {
+  shown = $state<Toast[]>([]);
+}
+
+export const toasts = new Toasts();
+
+export function toast(text: string, options: Options = {}): number {
+  const note: Toast = { id: ++number, text, kind: 'plain', lasts_ms: options.action ? 8000 : 5000, ...options };
+  while (toasts.shown.length >= MOST) dismiss(toasts.shown[0]!.id);
+  toasts.shown.push(note);
+  return note.id;
+}
+
+/** What an error says to a person: the server's own sentence, or that it cannot be reached. */
+export function reason(error: unknown): string {
+  if (error instanceof ApiError) return error.offline ? t('common.serverUnreachable') : error.message;
+  return error instanceof Error ? error.message : String(error);
+}
+
+export function toastError(error: unknown): void {
+  toast(reason(error), { kind: 'error', lasts_ms: 10_000 });
+}
+
+export function dismiss(id: number, acted = false): void {
+  const note = toasts.shown.find((one) => one.id === id);
+  if (!note) return;
+  toasts.shown = toasts.shown.filter((one) => one.id !== id);
+  if (!acted) note.gone?.();
+}
