@@ -23,7 +23,8 @@ from bench.contestants import CHAT, add_upstream, free_port, process, tramontane
 from bench.environment import ROOT, WORK, program
 from bench.gateway_front import fake_engine
 from bench.gateway_load import Door, Measured, content_chunks, measure, request_bytes
-from tramontane.adapters.servers.openvino.supervisor import Patience, start_engine
+from tramontane.adapters.servers.openvino.supervisor import start_engine
+from tramontane.adapters.servers.processes.watch import Patience
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.nouns import Ask, Limits, Message, TextChunk
 

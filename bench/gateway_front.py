@@ -12,8 +12,9 @@ import tramontane
 from bench.environment import ROOT
 from bench.fronts import serve_over
 from bench.instant_server import PACE_S
-from tramontane.adapters.servers.openvino.child import ChildCommand
-from tramontane.adapters.servers.openvino.supervisor import Patience, start_engine
+from tramontane.adapters.servers.openvino.supervisor import start_engine
+from tramontane.adapters.servers.processes.child import ChildCommand
+from tramontane.adapters.servers.processes.watch import Patience
 from tramontane.app.servers import Servers
 from tramontane.engine.ports import ModelServer, ProgressReport
 

@@ -11,9 +11,10 @@ import tramontane
 from bench.environment import ROOT
 from bench.fronts import serve_over
 from bench.genai_engine import CACHE_BYTES, MODEL_VARIABLE, PYTHON_VARIABLE, SLOTS, WORDS_VARIABLE
-from tramontane.adapters.servers.openvino.child import ChildCommand
 from tramontane.adapters.servers.openvino.options import EngineOptions, to_argument
-from tramontane.adapters.servers.openvino.supervisor import Patience, start_engine
+from tramontane.adapters.servers.openvino.supervisor import start_engine
+from tramontane.adapters.servers.processes.child import ChildCommand
+from tramontane.adapters.servers.processes.watch import Patience
 from tramontane.app.servers import Servers
 from tramontane.engine.ports import ModelServer, ProgressReport
 

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tramontane.adapters.servers.openvino.child import ChildCommand
 from tramontane.adapters.servers.openvino.client import EngineServer
-from tramontane.adapters.servers.openvino.supervisor import Patience, start_engine
+from tramontane.adapters.servers.openvino.supervisor import start_engine
+from tramontane.adapters.servers.processes.child import ChildCommand
+from tramontane.adapters.servers.processes.watch import Patience
 from tramontane.foundation.clock import SystemClock
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -32,6 +32,11 @@ PLANTS = {
         "import tramontane.entrypoints.cli\n",
         "tramontane.adapters.servers.planted_sideways -> tramontane.entrypoints.cli",
     ),
+    "one engine imports another": (
+        "adapters/servers/llamacpp/planted_engine.py",
+        "import tramontane.adapters.servers.openvino.client\n",
+        "tramontane.adapters.servers.llamacpp.planted_engine -> tramontane.adapters.servers.openvino.client",
+    ),
     "a web framework below the doors": (
         "engine/planted_web.py",
         "import fastapi\n",

@@ -11,9 +11,10 @@ import pytest
 from tests.contracts.model_server import chat, prepare
 from tests.fakes.engines import ROOT, fake_engine_command, no_report, start_fake_engine
 
-from tramontane.adapters.servers.openvino.child import ChildCommand
 from tramontane.adapters.servers.openvino.client import EngineServer
-from tramontane.adapters.servers.openvino.supervisor import Patience, start_engine
+from tramontane.adapters.servers.openvino.supervisor import start_engine
+from tramontane.adapters.servers.processes.child import ChildCommand
+from tramontane.adapters.servers.processes.watch import Patience
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import BadRequest, EngineFailed, ModelUnavailable
 from tramontane.foundation.events import Event, Failed, Finished

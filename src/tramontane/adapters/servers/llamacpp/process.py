@@ -15,7 +15,7 @@ import msgspec
 import setproctitle
 
 from tramontane.adapters.servers.llamacpp.options import STOP, Answer, Listening, LlamaOptions, LoadFailed
-from tramontane.adapters.servers.openvino.isolation import restrict
+from tramontane.adapters.servers.processes.isolation import restrict
 
 GATEWAY_GONE = 1
 LOAD_FAILED = 3

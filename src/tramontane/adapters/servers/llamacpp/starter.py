@@ -13,9 +13,8 @@ from pathlib import Path
 import msgspec
 
 from tramontane.adapters.servers.llamacpp.options import STOP, Answer, LlamaOptions, LoadFailed
-from tramontane.adapters.servers.openvino.child import Child, ChildCommand, start_child
-from tramontane.adapters.servers.openvino.supervisor import Patience
-from tramontane.adapters.servers.openvino.watch import ProgressWatch
+from tramontane.adapters.servers.processes.child import Child, ChildCommand, log_of, start_child
+from tramontane.adapters.servers.processes.watch import Patience, ProgressWatch
 from tramontane.adapters.servers.upstream import UpstreamServer, UpstreamSettings, connect
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import BadRequest, ModelUnavailable
@@ -93,7 +92,7 @@ class LlamaCppStarter:
     def _command(self, options: LlamaOptions) -> ChildCommand:
         return ChildCommand(
             arguments=("-m", PROCESS_MODULE, "{fd}", msgspec.json.encode(options).decode()),
-            log_path=self._log_folder / f"engine-{options.model.replace('/', '-')}.log",
+            log_path=log_of(self._log_folder, options.model),
         )
 
     async def _watch(self, server: UpstreamServer, child: Child) -> None:
@@ -143,10 +142,5 @@ async def _stop(child: Child) -> None:
     """Ask the process to end, make sure of it, and wait until it has."""
     with contextlib.suppress(OSError):  # it may be gone already
         child.socket.send(STOP)
-    try:
-        async with asyncio.timeout(Patience().stop_s):
-            await child.wait()
-    except TimeoutError:
-        child.kill()
-        await child.wait()
+    await child.end(Patience().stop_s)
     child.socket.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import setproctitle
 
-from tramontane.adapters.servers.openvino.isolation import confine
+from tramontane.adapters.servers.processes.isolation import confine
 from tramontane.foundation.errors import TramontaneError
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from tramontane.adapters.servers.openvino import protocol
 from tramontane.adapters.servers.openvino.mailbox import Answer, Mailbox
-from tramontane.adapters.servers.openvino.watch import ProgressWatch
+from tramontane.adapters.servers.processes.watch import ProgressWatch
 from tramontane.engine.ports import Capacity, Embedded, Load, Prepared
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import BadRequest, Conflict, EngineFailed

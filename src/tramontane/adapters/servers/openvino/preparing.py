@@ -14,7 +14,7 @@ from typing import IO
 import msgspec
 
 from tramontane.adapters.servers.openvino.arrival import Outcome
-from tramontane.adapters.servers.openvino.child import bare_environment
+from tramontane.adapters.servers.processes.child import bare_environment
 from tramontane.foundation import errors
 from tramontane.foundation.progress import ProgressReport, silent
 

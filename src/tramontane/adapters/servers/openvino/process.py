@@ -18,8 +18,8 @@ import setproctitle
 
 from tramontane.adapters.servers.openvino import protocol
 from tramontane.adapters.servers.openvino.channel import Channel
-from tramontane.adapters.servers.openvino.isolation import confine, resident_bytes
 from tramontane.adapters.servers.openvino.options import from_argument
+from tramontane.adapters.servers.processes.isolation import confine, resident_bytes
 from tramontane.engine.ports import Capacity, Load
 from tramontane.foundation.errors import ModelUnavailable, TramontaneError
 

@@ -6,12 +6,12 @@ The composition root hands `OpenVinoStarter` to whoever maps catalogue entries t
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
-from tramontane.adapters.servers.openvino.child import Child, ChildCommand, start_child
 from tramontane.adapters.servers.openvino.client import EngineServer
 from tramontane.adapters.servers.openvino.options import EngineOptions, to_argument
+from tramontane.adapters.servers.processes.child import Child, ChildCommand, log_of, start_child
+from tramontane.adapters.servers.processes.watch import Patience
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import EngineFailed, ModelUnavailable
 from tramontane.foundation.progress import ProgressReport
@@ -21,16 +21,6 @@ PROCESS_MODULE = "tramontane.adapters.servers.openvino.process"
 RETRY_AFTER_S = 10.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How long an engine process may take to load, to stop when asked, and to go without progress while it has work."""
-
-    load_s: float = 300.0
-    stop_s: float = 2.0
-    hang_s: float = 10.0
-    look_s: float = 0.5
 
 
 async def start_engine(
@@ -84,9 +74,7 @@ async def _supervise(server: EngineServer, child: Child, patience: Patience) -> 
                 log.error("engine of %s (process %d) hangs and is killed", server.model, child.pid)
                 child.kill()
                 server.fail(f"the engine process of {server.model} hung and was stopped; try again")
-        await asyncio.wait((death,), timeout=patience.stop_s)
-        child.kill()
-        status = await death
+        status = await child.end(patience.stop_s)
         level = logging.INFO if status == 0 else logging.ERROR
         log.log(level, "engine of %s (process %d) ended with status %d", server.model, child.pid, status)
         server.fail(f"the engine process of {server.model} ended (status {status}); try again")
@@ -120,6 +108,6 @@ class OpenVinoStarter:
         )
         return ChildCommand(
             arguments=("-m", PROCESS_MODULE, "{fd}", to_argument(options)),
-            log_path=self._log_folder / f"engine-{model.replace('/', '-')}.log",
+            log_path=log_of(self._log_folder, model),
             environment={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
         )

@@ -1,11 +1,21 @@
-"""Tells whether an engine process hangs: it has work and its progress counter has not moved for too long.
+"""Says how long a server process may take, and tells whether it hangs: it has work and no progress for too long.
 
-Pure: knows counters and times, no clock, no process. The client feeds it, the supervisor asks it.
+Pure: knows counters and times, no clock, no process. Whoever talks to the process feeds it, whoever started it asks it.
 """
 
 from dataclasses import dataclass
 
 SLOWEST_STEPS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a process may take to load, to stop when asked, and to go without progress while it has work."""
+
+    load_s: float = 300.0
+    stop_s: float = 2.0
+    hang_s: float = 10.0
+    look_s: float = 0.5
 
 
 @dataclass(slots=True)

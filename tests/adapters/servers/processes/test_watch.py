@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tramontane.adapters.servers.openvino.watch import SLOWEST_STEPS, ProgressWatch
+from tramontane.adapters.servers.processes.watch import SLOWEST_STEPS, ProgressWatch
 
 PATIENCE_NS = 1000
 moves = st.lists(st.tuples(st.integers(0, 400), st.booleans(), st.booleans()), min_size=1, max_size=60)

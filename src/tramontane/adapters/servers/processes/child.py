@@ -1,7 +1,7 @@
 """One child process with a socket to it: started with an almost empty environment, watched for death, ended for sure.
 
-Knows processes, logs and sockets; knows no protocol and no model. The supervisor starts engine processes with it and
-the managed llama.cpp server is such a child too.
+Knows processes, logs and sockets; knows no protocol and no model. Whoever starts a server process stands on it: the
+embedded engine's supervisor and the starter of llama.cpp servers.
 """
 
 import asyncio
@@ -46,12 +46,22 @@ class Child:
 
     async def wait(self) -> int:
         """The exit status, negative for a signal; returns within milliseconds of the death where the system has pidfds."""
-        if hasattr(os, "pidfd_open"):
+        # Once it is known to be gone its number may be another process's.
+        if self._process.poll() is None and hasattr(os, "pidfd_open"):
             with contextlib.suppress(ProcessLookupError):
                 await _readable(os.pidfd_open(self.pid))
         while (status := self._process.poll()) is None:  # noqa: ASYNC110  # there is nothing else to wait for
             await asyncio.sleep(_POLL_S)
         return status
+
+    async def end(self, within_s: float) -> int:
+        """Let it end by itself for so long, then kill it; the exit status once it is gone."""
+        try:
+            async with asyncio.timeout(within_s):
+                return await self.wait()
+        except TimeoutError:
+            self.kill()
+            return await self.wait()
 
     def kill(self) -> None:
         """End it now; nothing happens when it is over already."""
@@ -66,6 +76,11 @@ class Child:
         except OSError:
             return ""
         return _CONTROL.sub("", text).strip()
+
+
+def log_of(folder: Path, model: str) -> Path:
+    """Where the process that holds a model writes what it says."""
+    return folder / f"engine-{model.replace('/', '-')}.log"
 
 
 def start_child(command: ChildCommand) -> Child:

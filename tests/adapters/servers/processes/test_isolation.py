@@ -6,7 +6,7 @@ import sys
 
 PROBE = """
 import resource, socket
-from tramontane.adapters.servers.openvino.isolation import confine, network_names, resident_bytes
+from tramontane.adapters.servers.processes.isolation import confine, network_names, resident_bytes
 alone = confine()
 assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
 assert resident_bytes() > 1_000_000
