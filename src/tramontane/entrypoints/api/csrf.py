@@ -28,19 +28,12 @@ def check_same_origin(scope: Scope, settings: HttpSettings) -> None:
     """Raises Forbidden when the browser says that another site's page is asking."""
     if any(site != b"same-origin" for site in _values(scope, b"sec-fetch-site")):
         raise _refusal("pages of other sites may not do this; open Tramontane itself")
-    hosts = [value.decode("latin-1").lower() for value in _values(scope, b"host")]
+    hosts = [value.decode("latin-1") for value in _values(scope, b"host")]
+    ours = {_place(f"{scope['scheme']}://{host}") for host in hosts} | {_place(settings.public_url)}
     for value in _values(scope, b"origin"):
-        if not _is_ours(value.decode("latin-1").lower(), hosts[0] if hosts else "", settings.public_url.lower()):
+        asked = _place(value.decode("latin-1"))
+        if asked is None or asked not in ours:
             raise _refusal("pages of that origin may not do this; if it is this server's own, set http.public_url")
-
-
-def _is_ours(origin: str, host: str, public_url: str) -> bool:
-    """An origin is ours when its host and port are the ones asked, or those of the address people were given."""
-    asked = _place(origin)
-    if asked is None:
-        return False
-    scheme, *_ = asked
-    return asked in (_place(f"{scheme}://{host}"), _place(public_url))
 
 
 def _place(address: str) -> tuple[str, str, int | None] | None:
