@@ -14,11 +14,12 @@ from tramontane.adapters.sources.install import Engines, Installer, Request, bun
 from tramontane.adapters.sources.machine import read_machine
 from tramontane.adapters.sources.transfer import Transfer
 from tramontane.adapters.sources.verify import Verifier
-from tramontane.entrypoints.cli.ports import FitAnswer
+from tramontane.entrypoints.cli.ports import FitAnswer, Terms
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import BadRequest, NotFound
 from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.settings import Settings
+from tramontane.foundation.sizes import size_text
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.engines import expected_engine
@@ -64,10 +65,8 @@ class Shelf:
         entry = self._catalogue.entry(self._scope, name)
         return entry, self._catalogue.view.installed.get(entry.name)
 
-    def licence_text(self, entry: ModelEntry) -> str:
-        licence = self._catalogue.licence(entry)
-        asks = "; must be accepted with `models pull --accept-licence`" if licence.needs_acceptance else ""
-        return f"{licence.name} ({licence.kind.replace('_', ' ')}){asks}. {licence.summary} {licence.url}"
+    def terms(self, entry: ModelEntry) -> Terms:
+        return Terms(self._catalogue.licence(entry), self._catalogue.acceptance(self._scope, entry))
 
     def accept_licence(self, entry: ModelEntry, who: str) -> None:
         self._catalogue.accept_licence(self._scope, entry.licence, who)
@@ -81,17 +80,15 @@ class Shelf:
         machine = read_machine(self._settings.home, self._settings.engine.memory_limit_bytes)
         answer = fit(model or entry, machine, engine=engine, cache_bytes=self._settings.engine.cache_bytes)
         numbers = (
-            f"needs {answer.need.memory_bytes / 1e9:.2f} GB of memory, {answer.memory_bytes / 1e9:.2f} GB can be used; "
+            f"needs {size_text(answer.need.memory_bytes)} of memory, {size_text(answer.memory_bytes)} can be used; "
             f"engine {engine}"
         )
         reasons = answer.reasons if answer.verdict == "does_not_fit" else (numbers, *answer.reasons)
         return FitAnswer(answer.verdict != "does_not_fit", reasons)
 
     def pull(self, name: str, report: ProgressReport) -> InstalledModel:
-        """Fetch a model of the catalogue. Raises LicenceNotAccepted before anything is fetched."""
-        entry = self._catalogue.entry(self._scope, name)
-        self._catalogue.require_licence(self._scope, entry)
-        return self._installer.pull(entry, self._request(), Transfer(report))
+        """Install a model of the catalogue by its name."""
+        return self.add(self._catalogue.entry(self._scope, name), report)
 
     def draft(self, place: str, name: str, licence: str | None, key_variable: str) -> ModelEntry:
         """An entry for what lies at a path, on a hub or on another server. Raises NameTaken, BadRequest."""
@@ -103,7 +100,7 @@ class Shelf:
         return entry
 
     def add(self, entry: ModelEntry, report: ProgressReport) -> InstalledModel:
-        """Install a drafted entry."""
+        """Install an entry, of the catalogue or drafted. Raises LicenceNotAccepted before anything is fetched."""
         self._catalogue.require_licence(self._scope, entry)
         return self._installer.pull(entry, self._request(), Transfer(report))
 

@@ -1,14 +1,17 @@
 """`tramontane models`: what there is, what is here, what fits, and moving models in and out. Verbs live behind the shelf."""
 
 import getpass
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from tramontane.entrypoints.cli.ports import Application
+from tramontane.entrypoints.cli.ports import Application, ModelShelf, Terms
 from tramontane.entrypoints.cli.progress import shown_progress
-from tramontane.entrypoints.cli.tables import print_table, size
-from tramontane.records.catalog.nouns import InstalledModel
+from tramontane.entrypoints.cli.tables import print_table, when
+from tramontane.foundation.sizes import size_text
+from tramontane.records.catalog.licences import kind_text
+from tramontane.records.catalog.nouns import Alias, InstalledModel, ModelEntry
 
 MOST_DISTANCE_NATS = 0.02
 
@@ -26,21 +29,31 @@ def list_models(application: Application, everything: bool) -> None:
     with application.shelf() as shelf:
         here = {model.name: model for model in shelf.installed()}
         aliases = shelf.aliases()
-        entries = [entry for entry in shelf.known() if everything or entry.name in here]
-        rows = []
-        for entry in entries:
-            model = here.get(entry.name)
-            names = ", ".join(
-                sorted({*entry.aliases, *(alias.name for alias in aliases if alias.target == entry.name)})
-            )
-            rows.append((
-                entry.name, "installed" if model else "-", model.engine if model else "-",
-                size(model.size_bytes if model else entry.size_bytes) if model or entry.size_bytes else "?",
-                entry.licence, ", ".join(entry.capabilities), names or "-",
-            ))  # fmt: skip
-    print_table(("name", "state", "engine", "size", "licence", "can", "aliases"), rows)
+        rows = [
+            _row(entry, here.get(entry.name), shelf.terms(entry), aliases)
+            for entry in shelf.known()
+            if everything or entry.name in here
+        ]
+    print_table(("name", "state", "engine", "size", "licence", "permits", "accepted", "can", "aliases"), rows)
     if not everything:
         click.echo("`tramontane models list --all` shows what can be pulled.", err=True)
+
+
+def _row(entry: ModelEntry, model: InstalledModel | None, terms: Terms, aliases: Sequence[Alias]) -> tuple[str, ...]:
+    names = sorted({*entry.aliases, *(alias.name for alias in aliases if alias.target == entry.name)})
+    size_bytes = model.size_bytes if model else entry.size_bytes
+    return (
+        entry.name, "installed" if model else "-", model.engine if model else "-",
+        size_text(size_bytes) if model or size_bytes else "?", entry.licence, kind_text(terms.licence),
+        _accepted(terms), ", ".join(entry.capabilities), ", ".join(names) or "-",
+    )  # fmt: skip
+
+
+def _accepted(terms: Terms) -> str:
+    """Who accepted a licence and when; `-` where nothing has to be accepted."""
+    if terms.acceptance is not None:
+        return f"by {terms.acceptance.accepted_by}, {when(terms.acceptance.accepted_ns)}"
+    return "no" if terms.licence.needs_acceptance else "-"
 
 
 @models.command()
@@ -52,7 +65,8 @@ def show(application: Application, name: str) -> None:
         entry, model = shelf.find(name)
         lines = {
             "name": entry.name, "description": entry.description, "family": entry.family,
-            "licence": shelf.licence_text(entry), "parameters": f"{entry.parameters:,}" if entry.parameters else "unknown",
+            **_licence(entry, shelf.terms(entry)),
+            "parameters": f"{entry.parameters:,}" if entry.parameters else "unknown",
             "context": f"{(model.context_tokens if model else entry.context_tokens) or 'unknown'}",
             "can": ", ".join(entry.capabilities), "notes": entry.notes,
         }  # fmt: skip
@@ -63,11 +77,22 @@ def show(application: Application, name: str) -> None:
             click.echo(f"{label + ':':<14} {text}")
 
 
+def _licence(entry: ModelEntry, terms: Terms) -> dict[str, str]:
+    licence, accepted = terms.licence, _accepted(terms)
+    if accepted == "no":
+        accepted = f"no; `tramontane models pull {entry.name} --accept-licence` accepts it"
+    permitted = ", ".join(licence.permits).replace("_", " ") or "nothing that is known"
+    return {
+        "licence": f"{licence.name} ({kind_text(licence)}). {licence.summary} {licence.url}",
+        "permits": permitted, "accepted": "need not be" if accepted == "-" else accepted,
+    }  # fmt: skip
+
+
 def _installation(model: InstalledModel) -> dict[str, str]:
     distance = "not measured" if model.distance_nats is None else f"{model.distance_nats:+.4f} nats a token"
     return {
         "engine": model.engine, "architecture": model.architecture, "folder": model.folder, "sha256": model.sha256,
-        "size": size(model.size_bytes), "distance": f"{distance} (prepared weights against their source)",
+        "size": size_text(model.size_bytes), "distance": f"{distance} (prepared weights against their source)",
     }  # fmt: skip
 
 
@@ -78,12 +103,7 @@ def _installation(model: InstalledModel) -> dict[str, str]:
 def pull(application: Application, name: str, accept_licence: bool) -> None:
     """Fetch a model of the catalogue, check it and prepare it. An interrupted pull goes on where it stopped."""
     with application.shelf() as shelf:
-        if accept_licence:
-            entry, _ = shelf.find(name)
-            shelf.accept_licence(entry, getpass.getuser())
-        with shown_progress() as report:
-            model = shelf.pull(name, report)
-    _installed(model)
+        _install(shelf, shelf.find(name)[0], accept_licence)
 
 
 @models.command()
@@ -98,12 +118,7 @@ def add(application: Application, place: str, name: str, licence: str | None, ac
     """Add PLACE: a GGUF file, a folder with safetensors, an exported bundle (.tar), hub:OWNER/NAME, or a model of another
     OpenAI-compatible server written http://HOST:PORT/v1#MODEL."""
     with application.shelf() as shelf:
-        entry = shelf.draft(place, name, licence, key_variable)
-        if accept_licence:
-            shelf.accept_licence(entry, getpass.getuser())
-        with shown_progress() as report:
-            model = shelf.add(entry, report)
-    _installed(model)
+        _install(shelf, shelf.draft(place, name, licence, key_variable), accept_licence)
 
 
 @models.command()
@@ -123,7 +138,7 @@ def remove(application: Application, name: str) -> None:
     """Remove a model from this machine."""
     with application.shelf() as shelf:
         freed = shelf.remove(name)
-    click.echo(f"removed {name}, {size(freed)} given back", err=True)
+    click.echo(f"removed {name}, {size_text(freed)} given back", err=True)
 
 
 @models.command()
@@ -168,9 +183,13 @@ def verify(application: Application, name: str) -> None:
     click.echo(f"{name}: every file is what it was on arrival", err=True)
 
 
-def _installed(model: InstalledModel) -> None:
+def _install(shelf: ModelShelf, entry: ModelEntry, accept_licence: bool) -> None:
+    if accept_licence:
+        shelf.accept_licence(entry, getpass.getuser())
+    with shown_progress() as report:
+        model = shelf.add(entry, report)
     click.echo(
-        f"{model.name} is ready: engine {model.engine}, {size(model.size_bytes)}, {model.context_tokens} tokens of context"
+        f"{model.name} is ready: engine {model.engine}, {size_text(model.size_bytes)}, {model.context_tokens} tokens of context"
     )
     if model.distance_nats is not None:
         click.echo(f"prepared weights are {model.distance_nats:+.4f} nats a token from their source on held text")

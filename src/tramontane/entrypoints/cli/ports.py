@@ -17,7 +17,7 @@ from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.access.keys import Keys
 from tramontane.records.access.places import Places
-from tramontane.records.catalog.nouns import Alias, InstalledModel, ModelEntry
+from tramontane.records.catalog.nouns import Acceptance, Alias, InstalledModel, Licence, ModelEntry
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,14 @@ class FitAnswer:
     lines: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Terms:
+    """A model's licence and who accepted it for the organisation; None when nobody has."""
+
+    licence: Licence
+    acceptance: Acceptance | None
+
+
 class ModelShelf(Protocol):
     """Every verb on models, for one workspace. All raise errors of the foundation's tree that name the cure."""
 
@@ -49,17 +57,17 @@ class ModelShelf(Protocol):
 
     def find(self, name: str) -> tuple[ModelEntry, InstalledModel | None]: ...
 
-    def licence_text(self, entry: ModelEntry) -> str: ...
+    def terms(self, entry: ModelEntry) -> Terms: ...
 
     def accept_licence(self, entry: ModelEntry, who: str) -> None: ...
 
     def fit(self, name: str) -> FitAnswer: ...
 
-    def pull(self, name: str, report: ProgressReport) -> InstalledModel: ...
-
     def draft(self, place: str, name: str, licence: str | None, key_variable: str) -> ModelEntry: ...
 
-    def add(self, entry: ModelEntry, report: ProgressReport) -> InstalledModel: ...
+    def add(self, entry: ModelEntry, report: ProgressReport) -> InstalledModel:
+        """Install an entry, of the catalogue or drafted."""
+        ...
 
     def export(self, name: str, target: Path, report: ProgressReport) -> None: ...
 

@@ -19,10 +19,3 @@ def when(moment_ns: int | None) -> str:
     if moment_ns is None:
         return "-"
     return datetime.datetime.fromtimestamp(moment_ns / 1e9).astimezone().strftime("%Y-%m-%d %H:%M")
-
-
-def size(size_bytes: int) -> str:
-    """Bytes as people say them: 98 MB, 4.1 GB."""
-    if size_bytes >= 10**9:
-        return f"{size_bytes / 10**9:.1f} GB"
-    return f"{size_bytes / 10**6:.0f} MB" if size_bytes >= 10**6 else f"{size_bytes} B"

@@ -96,6 +96,10 @@ class Catalogue:
         """The licence of a model."""
         return resolve.licence_of(self._view, entry)
 
+    def acceptance(self, scope: Scope, entry: ModelEntry) -> Acceptance | None:
+        """Who accepted the model's licence for the organisation, and when; None when nobody has."""
+        return licences.acceptance_of(self.licence(entry), self._view.acceptances, scope.organisation_id)
+
     def licences(self) -> Mapping[str, Licence]:
         """Every licence described, by identifier."""
         return self._view.licences

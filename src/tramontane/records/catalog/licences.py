@@ -16,6 +16,11 @@ OWN = "own"
 """Identifiers in catalogue.toml: terms nobody has named yet, and a model of the operator's own."""
 
 
+def kind_text(licence: Licence) -> str:
+    """Its class for people: open, research, commercial agreement."""
+    return licence.kind.replace("_", " ")
+
+
 def licence_hash(licence: Licence) -> str:
     """SHA-256 over all that was shown to the person who accepts."""
     return hashlib.sha256(msgspec.json.encode(licence)).hexdigest()
@@ -30,17 +35,22 @@ def licence_named(stated: str, licences: Mapping[str, Licence]) -> str:
     return known.id if known is not None and known.kind == "open" and known.id != OWN else UNSTATED
 
 
-def is_accepted(licence: Licence, acceptances: Iterable[Acceptance], organisation_id: str) -> bool:
-    """Whether the organisation may use models under this licence now."""
-    if not licence.needs_acceptance:
-        return True
+def acceptance_of(licence: Licence, acceptances: Iterable[Acceptance], organisation_id: str) -> Acceptance | None:
+    """Who agreed to this very wording for the organisation, the first of several; None when nobody has."""
     wanted = licence_hash(licence)
-    return any(
-        known.licence == licence.id
+    agreed = (
+        known
+        for known in acceptances
+        if known.licence == licence.id
         and known.licence_hash == wanted
         and known.organisation_id in (EVERYONE, organisation_id)
-        for known in acceptances
     )
+    return min(agreed, key=lambda known: known.accepted_ns, default=None)
+
+
+def is_accepted(licence: Licence, acceptances: Iterable[Acceptance], organisation_id: str) -> bool:
+    """Whether the organisation may use models under this licence now."""
+    return not licence.needs_acceptance or acceptance_of(licence, acceptances, organisation_id) is not None
 
 
 def require_accepted(
@@ -49,7 +59,7 @@ def require_accepted(
     """Raises LicenceNotAccepted naming the licence, its text and the command that accepts it."""
     if not is_accepted(licence, acceptances, organisation_id):
         raise LicenceNotAccepted(
-            f"{entry.name} comes under {licence.name} ({licence.kind.replace('_', ' ')}): {licence.summary} "
+            f"{entry.name} comes under {licence.name} ({kind_text(licence)}): {licence.summary} "
             f"Read {licence.url}; an administrator accepts it by adding --accept-licence to the command that fetches the "
             f"model, as in `tramontane models pull {entry.name} --accept-licence`",
             param="model",

@@ -1,0 +1,67 @@
+"""What `models list` and `models show` say of a licence: what it permits, and who accepted it when."""
+
+import getpass
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tramontane.app.installation import Installation
+from tramontane.entrypoints.cli import command_line
+
+NOWHERE = {"TRAMONTANE_HUB__ENDPOINT": "http://127.0.0.1:9"}
+MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command_line, arguments, obj=Installation(), env=NOWHERE)
+
+
+def shown(name: str) -> dict[str, str]:
+    lines = run("models", "show", name).stdout.splitlines()
+    return {label: text.strip() for label, _, text in (line.partition(":") for line in lines)}
+
+
+def listed(name: str) -> str:
+    lines = run("models", "list", "--all").stdout.splitlines()
+    return next(line for line in lines if line.split()[0] == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "permits"),
+    [
+        ("smollm2-360m-instruct", "open", "research, production, modification, redistribution, fine tuning"),
+        ("codestral-22b-v0.1", "research", "research, modification, fine tuning"),
+        ("llama-3.2-1b-instruct", "commercial agreement", "production"),
+    ],
+)
+def test_what_a_licence_permits_is_shown(home: Path, name: str, kind: str, permits: str) -> None:
+    lines = shown(name)
+    assert f"({kind})" in lines["licence"] and permits in lines["permits"]
+    assert f"  {kind}  " in listed(name)
+
+
+def test_who_accepted_a_licence_and_when(home: Path) -> None:
+    assert shown("smollm2-360m-instruct")["accepted"] == "need not be"
+    before = shown("codestral-22b-v0.1")["accepted"]
+    assert before.startswith("no; ") and re.search(r"  no  ", listed("codestral-22b-v0.1"))
+    cure = re.search("`tramontane (.*?)`", before)
+    assert cure is not None
+    run(*cure[1].split())
+    by_whom_and_when = rf"by {re.escape(getpass.getuser())}, {MOMENT}"
+    assert re.fullmatch(by_whom_and_when, shown("codestral-22b-v0.1")["accepted"])
+    assert re.search(by_whom_and_when, listed("codestral-22b-v0.1"))
+    # The licence was accepted, not this one model alone.
+    others = [line for line in run("models", "list", "--all").stdout.splitlines() if "mnpl-0.1" in line]
+    assert others and all(re.search(by_whom_and_when, line) for line in others)
+
+
+def test_terms_nobody_stated_permit_nothing_known(home: Path) -> None:
+    place = ("models", "add", "http://127.0.0.1:9/v1#theirs", "--name", "theirs")
+    refused = run(*place)
+    assert refused.exit_code == 1 and "--accept-licence" in refused.stderr
+    assert run(*place, "--accept-licence").exit_code == 0
+    lines = shown("theirs")
+    assert lines["permits"] == "nothing that is known"
+    assert re.fullmatch(rf"by {re.escape(getpass.getuser())}, {MOMENT}", lines["accepted"])
