@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import psutil
-
+from tramontane.adapters.sources.machine import read_machine
 from tramontane.app.directory import Directory
 from tramontane.app.records import Opened
 from tramontane.app.servers import Servers
@@ -12,6 +11,7 @@ from tramontane.engine.nouns import Policy
 from tramontane.engine.room import Engine
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.settings import Settings
+from tramontane.records.catalog.memory import models_memory_bytes
 from tramontane.records.ledger import ReceiptBook
 
 
@@ -37,13 +37,14 @@ async def opened_engine(settings: Settings, clock: Clock, records: Opened) -> As
 
 
 def policy_of(settings: Settings) -> Policy:
-    """The engine's numbers from the settings."""
+    """The engine's numbers from the settings and the machine's memory."""
+    machine = read_machine(settings.home, settings.engine.memory_limit_bytes)
     return Policy(
         max_wait_s=settings.queue.max_wait_s,
         max_waiting=settings.queue.max_waiting,
         default_requests_per_minute=settings.queue.default_requests_per_minute,
         default_tokens_per_minute=settings.queue.default_tokens_per_minute,
         idle_unload_s=settings.engine.idle_unload_s,
-        memory_limit_bytes=settings.engine.memory_limit_bytes or psutil.virtual_memory().total * 4 // 5,
+        memory_limit_bytes=models_memory_bytes(machine),
         load_timeout_s=settings.engine.load_timeout_s,
     )

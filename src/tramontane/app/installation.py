@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import setproctitle
 
+from tramontane.adapters.sources.machine import read_machine
 from tramontane.app.records import Opened, make_home, opened_records
 from tramontane.engine.facade import EngineRoom
 from tramontane.entrypoints.cli import Books
@@ -24,6 +25,7 @@ from tramontane.foundation.settings import Settings, load_settings
 from tramontane.foundation.store.database import Database
 from tramontane.records.access.keys import Keys
 from tramontane.records.access.places import Places
+from tramontane.records.catalog.nouns import Machine
 
 if TYPE_CHECKING:
     from tramontane.app.shelf import Shelf
@@ -42,6 +44,9 @@ class Installation:
     def settings(self) -> Settings:
         """Read once. Raises Misconfigured naming the key and its source."""
         return load_settings()
+
+    def machine(self) -> Machine:
+        return read_machine(self.settings.home, self.settings.engine.memory_limit_bytes)
 
     @contextmanager
     def books(self) -> Iterator[Books]:

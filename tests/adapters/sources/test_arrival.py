@@ -1,6 +1,5 @@
-"""Arriving whole or not at all, also when the process is killed or the disk is full; and what the machine has to give."""
+"""Arriving whole or not at all, also when the process is killed or the disk is full."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ from tests.fakes.tiny_files import write_folder
 
 from tramontane.adapters.sources.folders import ModelFolders, read_installed
 from tramontane.adapters.sources.install import Engines, Installer, Request, draft_entry
-from tramontane.adapters.sources.machine import read_machine
 from tramontane.adapters.sources.transfer import Counter, Transfer
 from tramontane.adapters.sources.verify import Verifier
 from tramontane.foundation.errors import StorageFull
@@ -109,11 +107,3 @@ def test_progress_is_told_now_and_then_and_at_the_end() -> None:
     assert told[0] == ("copying", 0, 10 << 20)
     assert told[-1] == ("copying", 10 << 20, 10 << 20)
     assert len(told) < 6
-
-
-def test_the_machine_is_measured(home: Path) -> None:
-    machine = read_machine(home / "not" / "yet" / "there", memory_limit_bytes=5, other_models_bytes=7)
-    assert 0 < machine.memory_available_bytes <= machine.memory_total_bytes
-    assert machine.disk_free_bytes > 0
-    assert 1 <= machine.cores <= (os.cpu_count() or 1)
-    assert (machine.memory_limit_bytes, machine.other_models_bytes) == (5, 7)

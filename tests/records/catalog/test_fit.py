@@ -5,13 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tramontane.records.catalog.builtin import shipped
-from tramontane.records.catalog.fit import GIB, fit, need_of, usable_memory_bytes
+from tramontane.records.catalog.fit import fit, need_of
+from tramontane.records.catalog.memory import models_memory_bytes, usable_memory_bytes
 from tramontane.records.catalog.nouns import Machine
 
-CACHE_BYTES = GIB // 2
-LAPTOP = Machine(memory_total_bytes=16 * GIB, memory_available_bytes=12 * GIB, disk_free_bytes=100 * GIB, cores=8)
+GB = 10**9
+CACHE_BYTES = GB // 2
+LAPTOP = Machine(memory_total_bytes=16 * GB, memory_available_bytes=12 * GB, disk_free_bytes=100 * GB, cores=8)
 ENTRIES = sorted(shipped().entries.values(), key=lambda entry: entry.name)
-SIZES = st.integers(0, 400 * GIB)
+SIZES = st.integers(0, 400 * GB)
 MACHINES = st.builds(
     Machine,
     memory_total_bytes=SIZES,
@@ -19,7 +21,6 @@ MACHINES = st.builds(
     disk_free_bytes=SIZES,
     cores=st.integers(1, 64),
     memory_limit_bytes=SIZES,
-    other_models_bytes=SIZES,
 )
 
 
@@ -30,32 +31,38 @@ def test_the_embedded_model_fits_a_laptop() -> None:
 
 
 def test_what_does_not_fit_says_by_how_much_and_what_to_do() -> None:
-    answer = fit(shipped().entries["mistral-nemo-instruct-2407"], LAPTOP, cache_bytes=2 * GIB)
+    larger = msgspec.structs.replace(LAPTOP, memory_total_bytes=17 * GB, memory_available_bytes=13 * GB)
+    answer = fit(shipped().entries["mistral-nemo-instruct-2407"], larger, cache_bytes=2 * GB)
     assert answer.verdict == "does_not_fit"
-    assert answer.reasons[0].startswith("memory: needs 13.")
-    assert "12.00 GiB can be used" in answer.reasons[0]
+    assert answer.reasons[0].startswith("memory: needs 14.")
+    assert "13.00 GB can be used" in answer.reasons[0]
     assert "lower [engine] cache_bytes" in answer.reasons[0]
+    assert (
+        fit(shipped().entries["mistral-large-instruct-2411"], larger, cache_bytes=GB)
+        .reasons[0]
+        .endswith("choose a smaller model")
+    )
 
 
 def test_a_small_disk_is_an_obstacle_of_its_own() -> None:
-    small = msgspec.structs.replace(LAPTOP, disk_free_bytes=5 * GIB)
+    small = msgspec.structs.replace(LAPTOP, disk_free_bytes=5 * GB)
     answer = fit(shipped().entries["mistral-7b-instruct-v0.3"], small, cache_bytes=CACHE_BYTES)
     assert [reason.split(":")[0] for reason in answer.reasons][:1] == ["disk"]
     assert "TRAMONTANE_HOME" in answer.reasons[0]
 
 
-def test_other_models_count() -> None:
-    busy = msgspec.structs.replace(LAPTOP, other_models_bytes=10 * GIB)
+def test_memory_in_use_is_told_where_freeing_it_would_do() -> None:
+    busy = msgspec.structs.replace(LAPTOP, memory_available_bytes=4 * GB)
     answer = fit(shipped().entries["mistral-7b-instruct-v0.3"], busy, cache_bytes=CACHE_BYTES)
     assert answer.verdict == "does_not_fit"
-    assert "unload other models, they hold 10.00 GiB" in answer.reasons[0]
+    assert "free memory, 12.00 GB are in use" in answer.reasons[0]
 
 
 def test_an_upstream_model_needs_nothing_here() -> None:
     assert need_of(ENTRIES[0], "upstream", CACHE_BYTES).memory_bytes == 0
 
 
-@given(st.sampled_from(ENTRIES), MACHINES, st.integers(0, 8 * GIB))
+@given(st.sampled_from(ENTRIES), MACHINES, st.integers(0, 8 * GB))
 def test_the_verdict_follows_from_the_numbers(entry: object, machine: Machine, cache_bytes: int) -> None:
     answer = fit(entry, machine, cache_bytes=cache_bytes)  # type: ignore[arg-type]
     holds = answer.need.memory_bytes <= answer.memory_bytes and answer.need.disk_bytes <= answer.disk_bytes
@@ -77,5 +84,10 @@ def test_more_memory_never_makes_it_worse(entry: object, machine: Machine, more:
 
 
 @given(MACHINES)
-def test_usable_memory_is_never_more_than_is_there(machine: Machine) -> None:
-    assert 0 <= usable_memory_bytes(machine) <= machine.memory_available_bytes
+def test_usable_memory_is_never_more_than_is_there_or_allowed(machine: Machine) -> None:
+    assert 0 <= usable_memory_bytes(machine) <= min(machine.memory_available_bytes, models_memory_bytes(machine))
+
+
+def test_all_models_together_have_the_operators_limit_or_four_fifths() -> None:
+    assert models_memory_bytes(LAPTOP) == 12_800_000_000
+    assert models_memory_bytes(msgspec.structs.replace(LAPTOP, memory_limit_bytes=3 * GB)) == 3 * GB

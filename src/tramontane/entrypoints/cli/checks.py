@@ -16,8 +16,11 @@ from typing import Literal
 import psutil
 
 from tramontane.foundation.settings import FILE_NAME, Settings
+from tramontane.foundation.sizes import GIGA, size_text
+from tramontane.records.catalog.fit import least_memory_bytes
+from tramontane.records.catalog.memory import usable_memory_bytes
+from tramontane.records.catalog.nouns import Machine
 
-GIB = 1024**3
 State = Literal["ok", "note", "fail"]
 
 
@@ -31,8 +34,9 @@ class Finding:
     cure: str = ""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings, machine: Machine) -> Iterator[Finding]:
     """Every finding, in the order a person would look."""
+    yield check_memory(settings, machine)
     for check in CHECKS:
         yield check(settings)
 
@@ -58,11 +62,18 @@ def check_processor(settings: Settings) -> Finding:
     return Finding("Processor", "ok", f"{cores} cores, best instruction set {best}")
 
 
-def check_memory(settings: Settings) -> Finding:
-    memory = psutil.virtual_memory()
-    found = f"{memory.available / GIB:.1f} GiB free of {memory.total / GIB:.1f} GiB"
-    if memory.available < settings.engine.cache_bytes + GIB:
-        cure = "Close other programs or lower [engine] cache_bytes; `tramontane models fit` says what each model needs."
+def check_memory(settings: Settings, machine: Machine) -> Finding:
+    usable = usable_memory_bytes(machine)
+    found = (
+        f"{size_text(machine.memory_available_bytes)} free of {size_text(machine.memory_total_bytes)}, "
+        f"{size_text(usable)} for one more model"
+    )
+    needed = least_memory_bytes(settings.default_model, settings.engine.cache_bytes)
+    if usable < needed:
+        cure = (
+            f"{settings.default_model} takes {size_text(needed)}: close other programs or lower [engine] cache_bytes; "
+            "`tramontane models fit` says what each model needs."
+        )
         return Finding("Memory", "fail", found, cure)
     return Finding("Memory", "ok", found)
 
@@ -71,13 +82,13 @@ def check_home(settings: Settings) -> Finding:
     home = settings.home
     place = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    found = f"{home}, {free / GIB:.1f} GiB free"
+    found = f"{home}, {size_text(free)} free"
     if not _writable(place):
         return Finding(
             "Data folder", "fail", found, f"Give this user write access to {place}, or set TRAMONTANE_HOME elsewhere."
         )
-    if free < GIB:
-        return Finding("Data folder", "fail", found, "Free at least 1 GiB; the embedded models take 0.5 GiB.")
+    if free < GIGA:
+        return Finding("Data folder", "fail", found, "Free at least 1 GB; the embedded models take half of that.")
     if home.exists() and home.stat().st_mode & 0o077:
         return Finding("Data folder", "note", found + ", readable by other users", f"chmod 700 {home}")
     return Finding("Data folder", "ok", found)
@@ -157,7 +168,6 @@ def _writable(folder: Path) -> bool:
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     check_python,
     check_processor,
-    check_memory,
     check_home,
     check_settings_file,
     check_database,

@@ -15,7 +15,7 @@ MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "fail": ("FAIL", "
 def doctor(application: Application) -> None:
     """Check this machine and say what to do."""
     failed = False
-    for finding in examine(application.settings):
+    for finding in examine(application.settings, application.machine()):
         failed = failed or finding.state == "fail"
         mark, colour = MARKS[finding.state]
         click.echo(f"{click.style(mark, fg=colour)}  {finding.subject:<12} {finding.found}")

@@ -17,7 +17,7 @@ from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.access.keys import Keys
 from tramontane.records.access.places import Places
-from tramontane.records.catalog.nouns import Acceptance, Alias, InstalledModel, Licence, ModelEntry
+from tramontane.records.catalog.nouns import Acceptance, Alias, InstalledModel, Licence, Machine, ModelEntry
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,10 @@ class Application(Protocol):
 
     @property
     def settings(self) -> Settings: ...
+
+    def machine(self) -> Machine:
+        """What this machine can give now, its containers' limits counted."""
+        ...
 
     def books(self) -> AbstractContextManager[Books]: ...
 

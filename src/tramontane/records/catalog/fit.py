@@ -8,12 +8,14 @@ from typing import Literal
 
 import msgspec
 
+from tramontane.foundation.sizes import size_text
+from tramontane.records.catalog.builtin import shipped
+from tramontane.records.catalog.memory import models_memory_bytes, usable_memory_bytes
 from tramontane.records.catalog.nouns import EngineKind, InstalledModel, Machine, ModelEntry
 
-GIB = 1024**3
 PROCESS_OVERHEAD_BYTES = 220 * 1024**2
 """Interpreter, graph and work buffers of an engine process; an estimate, not measured apart."""
-DISK_RESERVE_BYTES = GIB
+DISK_RESERVE_BYTES = 10**9
 """Left free for the database and the logs."""
 PREPARED_BYTES_PER_PARAMETER = 1.01
 """Int8 rows with one float32 scale a row; rows have hundreds of elements or more."""
@@ -83,21 +85,21 @@ def fit(
     tight = need.memory_bytes > TIGHT_SHARE * memory
     verdict: Verdict = "does_not_fit" if obstacles else "tight" if tight else "fits"
     if tight and not obstacles:
-        remarks = (f"needs {gib(need.memory_bytes)} of {gib(memory)}: little is left for other models", *remarks)
+        remarks = (
+            f"needs {size_text(need.memory_bytes)} of {size_text(memory)}: little is left for other models",
+            *remarks,
+        )
     return Fit(
         model=name, verdict=verdict, need=need, memory_bytes=memory, disk_bytes=disk, reasons=(*obstacles, *remarks)
     )
 
 
-def usable_memory_bytes(machine: Machine) -> int:
-    """What one more model may take: bounded by what is free and by the limit set for all models together."""
-    limit = machine.memory_limit_bytes or machine.memory_total_bytes * 4 // 5
-    return max(0, min(machine.memory_available_bytes, limit - machine.other_models_bytes))
-
-
-def gib(size_bytes: int) -> str:
-    """A size for people."""
-    return f"{size_bytes / GIB:.2f} GiB" if size_bytes >= GIB // 10 else f"{size_bytes / 1024**2:.0f} MiB"
+def least_memory_bytes(name: str, cache_bytes: int) -> int:
+    """What loading the model of that name takes at least; for one the shipped catalogue does not know, without weights."""
+    entry = shipped().entries.get(name)
+    return (
+        PROCESS_OVERHEAD_BYTES + cache_bytes if entry is None else need_of(entry, "openvino", cache_bytes).memory_bytes
+    )
 
 
 def _weights_bytes(
@@ -122,20 +124,24 @@ def _disk_bytes(entry: ModelEntry, engine: EngineKind, weights_bytes: int) -> in
 def _memory_obstacles(need: Need, memory: int, machine: Machine) -> tuple[str, ...]:
     if need.memory_bytes <= memory:
         return ()
-    parts = f"{gib(need.weights_bytes)} weights + {gib(need.cache_bytes)} cache + {gib(need.overhead_bytes)} for the process"
+    parts = (
+        f"{size_text(need.weights_bytes)} weights + {size_text(need.cache_bytes)} cache + "
+        f"{size_text(need.overhead_bytes)} for the process"
+    )
     cure = "choose a smaller model"
-    if need.weights_bytes + need.overhead_bytes < memory:
+    if need.memory_bytes <= models_memory_bytes(machine):
+        in_use = machine.memory_total_bytes - machine.memory_available_bytes
+        cure = f"free memory, {size_text(in_use)} are in use by other models and programs"
+    elif need.weights_bytes + need.overhead_bytes < memory:
         cure = f"lower [engine] cache_bytes to {memory - need.weights_bytes - need.overhead_bytes:,} or less"
-    elif machine.other_models_bytes and need.memory_bytes <= memory + machine.other_models_bytes:
-        cure = f"unload other models, they hold {gib(machine.other_models_bytes)}"
-    return (f"memory: needs {gib(need.memory_bytes)} ({parts}), {gib(memory)} can be used; {cure}",)
+    return (f"memory: needs {size_text(need.memory_bytes)} ({parts}), {size_text(memory)} can be used; {cure}",)
 
 
 def _disk_obstacles(need: Need, disk: int) -> tuple[str, ...]:
     if need.disk_bytes <= disk:
         return ()
     return (
-        f"disk: needs {gib(need.disk_bytes)}, {gib(disk)} can be used ({gib(DISK_RESERVE_BYTES)} stay free); "
+        f"disk: needs {size_text(need.disk_bytes)}, {size_text(disk)} can be used ({size_text(DISK_RESERVE_BYTES)} stay free); "
         "free some or set TRAMONTANE_HOME to a larger disk",
     )
 

@@ -223,11 +223,10 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What this machine has to give. Bytes; `other_models_bytes` is what loaded models already hold."""
+    """What this machine has to give. Bytes; `memory_limit_bytes` is the operator's for all models, 0 for none."""
 
     memory_total_bytes: int
     memory_available_bytes: int
     disk_free_bytes: int
     cores: int
     memory_limit_bytes: int = 0
-    other_models_bytes: int = 0
