@@ -5,14 +5,16 @@ from typing import Any
 import httpx2
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.fakes.doors import KEY, fake_doors, scripted
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import FakeModelServer
 
-from tramontane.engine.nouns import RateView, RateViews
+from tramontane.engine.nouns import EngineStatus, LineStatus, RateView, RateViews, ReplicaStatus, Totals
+from tramontane.engine.replicas import ReplicaState
 from tramontane.entrypoints.api import build_app
-from tramontane.entrypoints.api.metrics import NS, Buckets
+from tramontane.entrypoints.api.metrics import NS, Buckets, Metrics
 
 
 def chat(text: str, **fields: Any) -> dict[str, Any]:
@@ -20,7 +22,10 @@ def chat(text: str, **fields: Any) -> dict[str, Any]:
 
 
 async def scrape(client: httpx2.AsyncClient) -> dict[tuple[str, ...], float]:
-    text = (await client.get("/metrics")).text
+    return samples_of((await client.get("/metrics")).text)
+
+
+def samples_of(text: str) -> dict[tuple[str, ...], float]:
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return {(sample.name, *sorted(sample.labels.values())): sample.value for sample in samples}
 
@@ -41,6 +46,41 @@ async def test_requests_tokens_and_latencies_are_counted(client: httpx2.AsyncCli
     assert seen["tramontane_streams_open",] == 0
     assert seen["tramontane_engine_up", "fake"] == 1
     assert seen["tramontane_cache_tokens", "fake"] == 65536
+
+
+def standing() -> EngineStatus:
+    """One model in each state, one of them with a line."""
+    line = LineStatus(
+        waiting=3, running=2, paused=1, waiting_by_workspace={"ws_secret": 3}, running_by_workspace={"ws_secret": 2},
+        length_limit=512, oldest_wait_ms=1500, work_per_s=None,
+    )  # fmt: skip
+    return EngineStatus(
+        draining=True,
+        open_requests=6,
+        replicas={state.value: ReplicaStatus(model=state.value, state=state.value) for state in ReplicaState},
+        lines={"ready": line},
+        totals={"ready": Totals(finished=7, failed=1), "": Totals(refused=4)},
+    )
+
+
+def test_lines_and_processes_are_told_by_model_and_nothing_else() -> None:
+    text = generate_latest(Metrics(standing).registry).decode()
+    seen = samples_of(text)
+    for model in ReplicaState:
+        states = {
+            sample.labels["state"]: sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "tramontane_replicas" and sample.labels["model"] == model
+        }
+        assert states == {state.value: float(state is model) for state in ReplicaState}
+        assert seen["tramontane_engine_up", model.value] == (model is ReplicaState.READY)
+    names = ("requests_waiting", "requests_running", "requests_paused", "queue_limit", "queue_oldest_wait_seconds")
+    assert [seen[f"tramontane_{name}", "ready"] for name in names] == [3, 2, 1, 512, 1.5]
+    assert seen["tramontane_engine_requests_total", "finished", "ready"] == 7
+    assert seen["tramontane_engine_requests_total", "refused", "unknown"] == 4
+    assert seen["tramontane_draining",] == 1
+    assert "ws_secret" not in text
 
 
 @given(st.lists(st.integers(0, 10 * NS), max_size=30))

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 from starlette.types import Scope
 
 from tramontane.engine.nouns import EngineStatus
+from tramontane.entrypoints.api.engine_metrics import EngineGauges
 from tramontane.entrypoints.api.policy import public
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.nouns import Spend
@@ -50,36 +51,6 @@ class Buckets(Collector):
         yield family
 
 
-class _EngineGauges(Collector):
-    """Reads how the engine stands at the moment of the scrape."""
-
-    def __init__(self, status: Callable[[], EngineStatus]) -> None:
-        self._status = status
-
-    def collect(self) -> Iterable[Metric]:
-        status = self._status()
-        replicas, lines = status.replicas, status.lines
-        loads = {name: one.load for name, one in replicas.items() if one.load is not None}
-        capacities = {name: one.capacity for name, one in replicas.items() if one.capacity is not None}
-        up = {name: int(one.state == "ready") for name, one in replicas.items()}
-        yield _gauge("engine_up", "1 when the model answers", up)
-        yield _gauge("engine_deaths", "Deaths of the model's process", {n: one.deaths for n, one in replicas.items()})
-        yield _gauge("requests_waiting", "Requests in line", {n: line.waiting for n, line in lines.items()})
-        yield _gauge("requests_running", "Requests dispatched", {n: line.running for n, line in lines.items()})
-        yield _gauge("requests_paused", "Requests paused", {n: line.paused for n, line in lines.items()})
-        yield _gauge("queue_limit", "How long the line may get", {n: line.length_limit for n, line in lines.items()})
-        yield _gauge("cache_used_tokens", "Tokens cached", {n: load.cache_used_tokens for n, load in loads.items()})
-        yield _gauge("cache_tokens", "Tokens the cache holds", {n: one.cache_tokens for n, one in capacities.items()})
-        yield _gauge("engine_resident_bytes", "Memory of it", {n: load.resident_bytes for n, load in loads.items()})
-
-
-def _gauge(name: str, text: str, values: dict[str, int]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"tramontane_{name}", text, labels=["model"])
-    for model, value in values.items():
-        family.add_metric([model], value)
-    return family
-
-
 class Metrics:
     """One application's measurements; a registry of its own, so that two applications in a process do not meet."""
 
@@ -99,7 +70,7 @@ class Metrics:
         # Looking a labelled child up by its words costs more than counting on it.
         self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._by_model: dict[str, tuple[Counter, ...]] = {}
-        for collector in (self.first_token, self.between_steps, _EngineGauges(status)):
+        for collector in (self.first_token, self.between_steps, EngineGauges(status)):
             self.registry.register(collector)
 
     def answered(self, scope: Scope, status: int, duration_ns: int) -> None:
