@@ -109,7 +109,7 @@ class Stage:
             self.starter.servers[-1].die()  # type: ignore[attr-defined]
 
     def assert_conserved(self, plans: list[Plan]) -> None:
-        assert sorted(str(receipt["request_id"]) for receipt in self.book.receipts) == sorted(
+        assert sorted(receipt.request_id for receipt in self.book.receipts) == sorted(
             f"r{number}" for number in range(len(plans))
         )
         assert all(words == 1 for words in self.last_words.values()) and not self.after_last
@@ -122,9 +122,9 @@ class Stage:
             assert not queue.suspects_in_prefill and not line._calls and not line._arriving
         assert all(replica.held_by == 0 for replica in seating.fleet._replicas.values())
         for receipt in self.book.receipts:
-            delivered = self.delivered.get(str(receipt["request_id"]), 0)
-            assert int(str(receipt["generated_tokens"])) >= delivered
-            assert receipt["outcome"] != "refused" or not delivered
+            delivered = self.delivered.get(receipt.request_id, 0)
+            assert receipt.spend.generated_tokens >= delivered
+            assert receipt.outcome != "refused" or not delivered
 
 
 @settings(max_examples=60, deadline=None)
@@ -156,7 +156,7 @@ def test_a_load_that_fails_now_and_then_loses_nobody() -> None:
         plans = [Plan(number * 300, "a", 10, 10, 1, None, "read", 10**6) for number in range(12)]
         await asyncio.gather(*(stage.play(f"r{number}", plan) for number, plan in enumerate(plans)))
         stage.assert_conserved(plans)
-        outcomes = [receipt["outcome"] for receipt in stage.book.receipts]
+        outcomes = [receipt.outcome for receipt in stage.book.receipts]
         assert outcomes.count("finished") == 9
 
     run_virtually(main())

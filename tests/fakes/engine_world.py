@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from tramontane.engine.ports import ModelRef, ModelServer
+from tramontane.engine.ports import ModelRef, ModelServer, Receipt
 from tramontane.foundation.errors import NotFound
 from tramontane.foundation.nouns import Caller
 from tramontane.foundation.progress import ProgressReport
@@ -60,20 +60,20 @@ class Book:
 
     def __init__(self) -> None:
         self.begun: list[str] = []
-        self.receipts: list[Mapping[str, object]] = []
+        self.receipts: list[Receipt] = []
         self.full: Exception | None = None
 
     def ensure_room(self) -> None:
         if self.full is not None:
             raise self.full
 
-    def begin(self, receipt: Mapping[str, object]) -> None:
-        self.begun.append(str(receipt["request_id"]))
+    def begin(self, receipt: Receipt) -> None:
+        self.begun.append(receipt.request_id)
 
-    def post(self, receipt: Mapping[str, object]) -> None:
+    def post(self, receipt: Receipt) -> None:
         self.receipts.append(receipt)
 
-    def of(self, request_id: str) -> Mapping[str, object]:
+    def of(self, request_id: str) -> Receipt:
         """The one receipt of this request."""
-        (found,) = [receipt for receipt in self.receipts if receipt["request_id"] == request_id]
+        (found,) = [receipt for receipt in self.receipts if receipt.request_id == request_id]
         return found

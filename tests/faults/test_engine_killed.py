@@ -71,9 +71,9 @@ async def test_every_stream_of_a_killed_engine_gets_one_last_word_and_the_next_r
     assert isinstance([event async for batch in running.events() for event in batch][-1], Finished)
     assert len(processes.servers) == 2
     await engine.drain(1)
-    outcomes = [receipt["outcome"] for receipt in book.receipts]
+    outcomes = [receipt.outcome for receipt in book.receipts]
     assert outcomes.count("failed") == STREAMS and outcomes.count("finished") == 1
-    assert len({receipt["request_id"] for receipt in book.receipts}) == len(book.receipts)
+    assert len({receipt.request_id for receipt in book.receipts}) == len(book.receipts)
     assert {child.pid for child in children()} <= before
 
 
@@ -92,6 +92,6 @@ async def test_a_stream_that_is_left_stops_computing_in_the_process(tmp_path: Pa
         assert len(rest) == 1 and isinstance(rest[0], Failed)
     await engine.drain(5)
     receipt = book.of("r")
-    assert receipt["outcome"] == "cancelled" and 0 < int(str(receipt["generated_tokens"])) < 3000
+    assert receipt.outcome == "cancelled" and 0 < receipt.spend.generated_tokens < 3000
     # The process's own count, not the gateway's estimate, which knows nothing of cache reads.
-    assert int(str(receipt["cache_reads"])) > 0
+    assert receipt.spend.cache_reads > 0

@@ -5,47 +5,34 @@ an entry before anything else can fail and closes it once.
 """
 
 import asyncio
-from typing import Literal
 
 import msgspec
 
 from tramontane.engine.nouns import Totals
-from tramontane.engine.ports import ReceiptBook
+from tramontane.engine.ports import Outcome, Receipt, ReceiptBook
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import Conflict
 from tramontane.foundation.nouns import Caller, Spend
 
-Outcome = Literal["finished", "failed", "cancelled", "refused"]
-
 
 class Entry(msgspec.Struct, kw_only=True):
-    """One request between its arrival and its receipt. `model` is as asked until it is resolved.
+    """One request between its arrival and its last word; `receipt` is what is known so far, `arrived_ns` is monotonic."""
 
-    `arrived_ns` is monotonic, `time_ns` since the epoch.
-    """
-
-    request_id: str
-    caller: Caller
-    model: str
-    kind: str
-    dialect: str
+    receipt: Receipt
     arrived_ns: int
-    time_ns: int
     closed: bool = False
 
-    def receipt(self) -> dict[str, object]:
-        """What is known of it from the beginning."""
-        return {
-            "organisation_id": self.caller.organisation_id,
-            "workspace_id": self.caller.workspace_id,
-            "request_id": self.request_id,
-            "time_ns": self.time_ns,
-            "principal_id": self.caller.principal_id,
-            "key_id": self.caller.key_id,
-            "model": self.model,
-            "kind": self.kind,
-            "dialect": self.dialect,
-        }
+    @property
+    def request_id(self) -> str:
+        return self.receipt.request_id
+
+    @property
+    def caller(self) -> Caller:
+        return self.receipt.caller
+
+    def resolve(self, model: str) -> None:
+        """From now on it is known which entry of the catalogue was meant."""
+        self.receipt = msgspec.structs.replace(self.receipt, model=model)
 
 
 class Account:
@@ -63,16 +50,16 @@ class Account:
         """Raises Conflict when a request of this id is open."""
         if request_id in self._open:
             raise Conflict(f"request {request_id} is already open; use a fresh id")
-        entry = Entry(
-            request_id=request_id,
+        receipt = Receipt(
             caller=caller,
+            request_id=request_id,
+            time_ns=self._clock.now_ns(),
             model=model,
             kind=kind,
             dialect=dialect,
-            arrived_ns=self._clock.monotonic_ns(),
-            time_ns=self._clock.now_ns(),
         )
-        self._book.begin(entry.receipt())
+        entry = Entry(receipt=receipt, arrived_ns=self._clock.monotonic_ns())
+        self._book.begin(receipt)
         self._open[request_id] = entry
         self._all_closed.clear()
         return entry
@@ -86,10 +73,8 @@ class Account:
         if not self._open:
             self._all_closed.set()
         spend = spend or Spend()
-        self._add(entry.model, outcome, spend)
-        self._book.post(
-            {**entry.receipt(), "outcome": outcome, "error_code": code or None, **msgspec.structs.asdict(spend)}
-        )
+        self._add(entry.receipt.model, outcome, spend)
+        self._book.post(msgspec.structs.replace(entry.receipt, outcome=outcome, error_code=code or None, spend=spend))
 
     def ensure_room(self) -> None:
         """Raises Overloaded while receipts cannot be kept."""

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from tramontane.engine.nouns import Policy
-from tramontane.foundation.errors import BadRequest, Overloaded, RateLimited, TramontaneError
+from tramontane.foundation.errors import BadRequest, DeadlineExceeded, Overloaded, RateLimited, TramontaneError
 
 MIN_RETRY_S = 1
 MAX_RETRY_S = 60
@@ -86,6 +86,18 @@ def rate_limited(what: str, per_minute: int, wait_s: float, jitter: float) -> Ra
         f"this key may use {per_minute} {what} a minute; try again in {math.ceil(wait_s)} s",
         retry_after_s=retry_after_s(wait_s, jitter),
     )
+
+
+def no_room_in_time(view: LineView, jitter: float) -> Overloaded:
+    """The refusal after waiting as long as anybody may."""
+    return Overloaded(
+        "no server had room for this request in time; try again later",
+        retry_after_s=retry_after_s(max(1.0, view.predicted_wait_s), jitter, MAX_OUR_RETRY_S),
+    )
+
+
+def deadline_passed() -> DeadlineExceeded:
+    return DeadlineExceeded("the time allowed for this request has passed; allow more time or try again later")
 
 
 def poisoned() -> BadRequest:

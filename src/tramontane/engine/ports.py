@@ -1,7 +1,7 @@
-"""What the engine needs from outside: a server that holds a model's weights, and a way to start one."""
+"""What the engine needs from outside: servers that hold weights, a way to start one, a book for what was spent."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -116,6 +116,26 @@ class ServerStarter(Protocol):
         ...
 
 
+Outcome = Literal["finished", "failed", "cancelled", "refused"]
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request was, what it cost and how it ended; one that never comes to its end has failed.
+
+    `model` is as asked until it is resolved; `time_ns` is its arrival since the epoch; `error_code` is None for `finished`.
+    """
+
+    caller: Caller
+    request_id: str
+    time_ns: int
+    model: str
+    kind: str
+    dialect: str
+    outcome: Outcome = "failed"
+    error_code: str | None = None
+    spend: Spend = Spend()
+
+
 class ReceiptBook(Protocol):
     """Where spent work is posted. No method waits: it writes in batches off the token path."""
 
@@ -123,20 +143,19 @@ class ReceiptBook(Protocol):
         """Raises Overloaded while no more can be accounted for."""
         ...
 
-    def begin(self, receipt: Mapping[str, object]) -> None:
+    def begin(self, receipt: Receipt) -> None:
         """A request came in; should this process be killed, a receipt still stands for it."""
         ...
 
-    def post(self, receipt: Mapping[str, object]) -> None:
-        """What the request cost and how it ended, with the fields of `begin` again; once."""
+    def post(self, receipt: Receipt) -> None:
+        """What the request cost and how it ended, beside what `begin` was told; once."""
         ...
 
 
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A catalogue entry as the engine needs it: the name servers are started under, and whether it may stay loaded."""
+    """A catalogue entry as the engine needs it: the name servers are started under."""
 
     name: str
-    idle_unload_s: int | None = None
 
 
 class ModelDirectory(Protocol):

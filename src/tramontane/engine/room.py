@@ -107,7 +107,7 @@ class Engine:
     async def load(self, model: str) -> None:
         """Load now and return once it answers; progress shows in `status()`."""
         ref = self._directory.named(model)
-        await self._seating.fleet.ready(ref.name, ref.idle_unload_s)
+        await self._seating.fleet.ready(ref.name)
 
     async def unload(self, model: str) -> None:
         """Unload once its requests are over; new ones load it again."""

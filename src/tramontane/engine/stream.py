@@ -11,9 +11,8 @@ from collections.abc import AsyncGenerator, Awaitable, Coroutine, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
-from tramontane.engine.account import Outcome
 from tramontane.engine.nouns import SECOND_NS, Policy
-from tramontane.engine.ports import ModelServer, Prepared
+from tramontane.engine.ports import ModelServer, Outcome, Prepared
 from tramontane.engine.queue import TicketState
 from tramontane.engine.work import Work
 from tramontane.foundation.clock import Clock

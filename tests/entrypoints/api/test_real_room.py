@@ -46,10 +46,10 @@ async def test_every_request_leaves_one_receipt_under_its_own_id(path: str) -> N
         unknown = await client.post(path, json=chat("hello") | {"model": "absent"})
         failed = await client.post(path, json=chat("fail"))
     assert [answer.status_code for answer in (plain, stream, unknown, failed)] == [200, 200, 404, 502]
-    outcomes = {str(receipt["request_id"]): receipt["outcome"] for receipt in house.book.receipts}
+    outcomes = {receipt.request_id: receipt.outcome for receipt in house.book.receipts}
     ids = [answer.headers["x-request-id"] for answer in (plain, stream, unknown, failed)]
     assert [outcomes[request_id] for request_id in ids] == ["finished", "finished", "refused", "failed"]
-    assert {receipt["dialect"] for receipt in house.book.receipts} == {"openai" if "openai" in path else "mistral"}
+    assert {receipt.dialect for receipt in house.book.receipts} == {"openai" if "openai" in path else "mistral"}
 
 
 async def test_embeddings_and_fim_pass_the_same_room() -> None:
@@ -57,7 +57,7 @@ async def test_embeddings_and_fim_pass_the_same_room() -> None:
     async with house.client() as client:
         assert (await client.post("/v1/embeddings", json={"model": "fake", "input": "a b"})).status_code == 200
         assert (await client.post("/v1/fim/completions", json={"model": "fake", "prompt": "a"})).status_code == 200
-    assert [receipt["outcome"] for receipt in house.book.receipts] == ["finished", "finished"]
+    assert [receipt.outcome for receipt in house.book.receipts] == ["finished", "finished"]
 
 
 async def test_a_rate_limit_is_429_with_the_time_to_wait_and_the_headers_say_what_is_left() -> None:
@@ -100,5 +100,5 @@ async def test_a_request_given_up_frees_its_slot_and_is_charged() -> None:
         call.cancel()
         await asyncio.wait([call])
     (receipt,) = house.book.receipts
-    assert receipt["outcome"] == "cancelled"
+    assert receipt.outcome == "cancelled"
     assert house.starter.servers[-1].load.running == 0

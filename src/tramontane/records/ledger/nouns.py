@@ -20,8 +20,8 @@ MAX_TIME_NS = 2**63 - 1
 MAX_SPENT = 2**50  # thirteen days in nanoseconds; sums over thousands of such rows still fit a column
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request cost and how it ended. `time_ns` is when it arrived, since the epoch."""
+class Receipt(Spend, frozen=True, kw_only=True):
+    """What one request cost and how it ended, as one row. `time_ns` is when it arrived, since the epoch."""
 
     organisation_id: str
     workspace_id: str
@@ -34,40 +34,24 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     dialect: str = ""
     outcome: Outcome = "finished"
     error_code: str | None = None
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    computed_tokens: int = 0
-    generated_tokens: int = 0
-    reasoning_tokens: int = 0
-    decode_positions: int = 0
-    cache_reads: int = 0
-    queued_ns: int = 0
-    prefill_ns: int = 0
-    decode_ns: int = 0
 
     @classmethod
     def of(
         cls, caller: Caller, request_id: str, *, time_ns: int, spend: Spend = NOTHING, **rest: str | None
     ) -> "Receipt":
         """A receipt for this caller; `rest` gives model, kind, dialect, outcome and error_code."""
-        who = {
-            "organisation_id": caller.organisation_id,
-            "workspace_id": caller.workspace_id,
-            "principal_id": caller.principal_id,
-            "key_id": caller.key_id,
-        }
-        return cls.read({**who, "request_id": request_id, "time_ns": time_ns, "spend": spend, **rest})
+        return cls.read({"caller": caller, "request_id": request_id, "time_ns": time_ns, "spend": spend, **rest})
 
     @classmethod
-    def read(cls, values: "Mapping[str, object] | Receipt") -> "Receipt":
-        """From a mapping of these fields, in which `spend` may stand for its own; every value made storable.
+    def read(cls, values: Mapping[str, object] | msgspec.Struct) -> "Receipt":
+        """From these fields, where `caller` and `spend` may stand for their own; every value made storable.
 
         Raises msgspec.ValidationError for a missing field, a wrong type or an outcome that does not exist.
         """
         fields = dict(msgspec.structs.asdict(values) if isinstance(values, msgspec.Struct) else values)
-        spend = fields.pop("spend", None)
-        if isinstance(spend, Spend):
-            fields.update(msgspec.structs.asdict(spend))
+        for part in (fields.pop("caller", None), fields.pop("spend", None)):
+            if isinstance(part, msgspec.Struct):
+                fields.update(msgspec.structs.asdict(part))
         return msgspec.convert({name: _storable(name, value) for name, value in fields.items()}, cls)
 
     @property
@@ -76,7 +60,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         return (self.organisation_id, self.workspace_id, self.request_id)
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(Spend, frozen=True, kw_only=True):
     """Sums over receipts; the dimensions asked for are set, the others None."""
 
     workspace: str | None = None
@@ -86,16 +70,6 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     cancelled: int = 0
     refused: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    computed_tokens: int = 0
-    generated_tokens: int = 0
-    reasoning_tokens: int = 0
-    decode_positions: int = 0
-    cache_reads: int = 0
-    queued_ns: int = 0
-    prefill_ns: int = 0
-    decode_ns: int = 0
 
 
 def _storable(name: str, value: object) -> object:
