@@ -1,5 +1,6 @@
 """Every way to name the data folder means one absolute folder, and everything of an installation lies in it."""
 
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tramontane.foundation.settings import default_home, load_settings
 from tramontane.foundation.store.blobs import Blobs
+from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope
 
 
@@ -28,10 +30,15 @@ def test_an_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (settings.home, settings.port) == (tmp_path.resolve() / ".tramontane", 8400)
 
 
-@pytest.mark.parametrize("name", ["my data", "50%20", "d\u00e9p\u00f4t", "a#b"])
-def test_blobs_lie_in_the_data_folder_whatever_its_name(
+@pytest.mark.parametrize("name", ["my data", "50%20", "d\u00e9p\u00f4t", "a#b", "a?b=c", "me:secret@b"])
+def test_everything_lies_in_the_data_folder_whatever_its_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRAMONTANE_HOME", str(tmp_path / name))
-    Blobs(load_settings().blobs).put(Scope("org", "ws"), "a", BytesIO(b"x"))
+    settings = load_settings()
+    Blobs(settings.blobs).put(Scope("org", "ws"), "a", BytesIO(b"x"))
     assert [path.name for path in (tmp_path / name / "blobs").rglob("a")] == ["a"]
+    with closing(Database.open(settings.sqlalchemy_url)) as database, database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE one (id INTEGER)")
+    assert (tmp_path / name / "tramontane.db").stat().st_size > 0
+    assert [path.name for path in tmp_path.iterdir()] == [name]

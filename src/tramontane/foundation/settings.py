@@ -8,9 +8,11 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from sqlalchemy import URL
 
+from tramontane.foundation.addresses import Address
 from tramontane.foundation.errors import Misconfigured
 
 FILE_NAME = "tramontane.toml"
@@ -42,9 +44,15 @@ class HttpSettings(_Section):
     """The doors' limits, applied before anything is parsed."""
 
     max_body_bytes: Positive = 10 * 1024 * 1024
+    max_bodies_bytes: Positive = Field(
+        default=256 * 1024 * 1024, description="of all bodies read or waiting at once; one workspace may hold half"
+    )
     max_json_depth: Positive = 64
     max_header_bytes: Positive = 32 * 1024
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description="pages that may call the API, as https://app.example; * for any, which then needs its key",
+    )
     allowed_hosts: tuple[str, ...] = Field(
         default=(), description="names callers may use; empty: any, on loopback local names"
     )
@@ -55,6 +63,16 @@ class HttpSettings(_Section):
         description="where browsers reach this server when a proxy stands before it, as in https://ai.example.org",
     )
     drain_s: int = Field(default=20, ge=0)
+    stalled_reader_s: Positive = Field(
+        default=60,
+        description="a client that reads nothing of its answer for so long is cut off and its request cancelled",
+    )
+
+    @model_validator(mode="after")
+    def _one_body_fits(self) -> "HttpSettings":
+        if self.max_bodies_bytes < 2 * self.max_body_bytes:
+            raise ValueError("max_bodies_bytes must be at least twice max_body_bytes; raise it too")
+        return self
 
 
 class QueueSettings(_Section):
@@ -76,7 +94,7 @@ class SessionSettings(_Section):
 class HubSettings(_Section):
     """A model hub to pull from; nothing is contacted unless a pull names it."""
 
-    endpoint: str = "https://huggingface.co"
+    endpoint: Address = Address("https://huggingface.co")
 
 
 class Settings(BaseSettings):
@@ -94,8 +112,8 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home)
     host: str = "127.0.0.1"
     port: int = Field(default=8400, ge=0, le=65535)
-    database_url: str = ""
-    blob_url: str = ""
+    database_url: Address = Address("")
+    blob_url: Address = Address("")
     default_model: str = "smollm2-135m-instruct"
     preload: tuple[str, ...] = ()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
@@ -125,7 +143,9 @@ class Settings(BaseSettings):
     @property
     def sqlalchemy_url(self) -> str:
         """The database's address; SQLite in the data folder unless another is set."""
-        return self.database_url or f"sqlite:///{self.home / 'tramontane.db'}"
+        # Rendered and not put together: a folder may be named with a question mark or a percent sign.
+        own = URL.create("sqlite", database=str(self.home / "tramontane.db"))
+        return self.database_url or own.render_as_string()
 
     @property
     def blobs(self) -> str:

@@ -1,10 +1,10 @@
-"""`tramontane config show`: every setting, its value, its variable; secrets in addresses are masked."""
+"""`tramontane config show`: every setting, its value, its variable; what may be secret is masked by its type."""
 
 import click
 from pydantic import BaseModel
-from sqlalchemy import make_url
 
 from tramontane.entrypoints.cli.ports import Application
+from tramontane.foundation.addresses import Address
 from tramontane.foundation.settings import FILE_NAME
 
 
@@ -22,18 +22,16 @@ def show(application: Application) -> None:
     sections = {name: value for name, value in settings if isinstance(value, BaseModel)}
     for name, value in settings:
         if name not in sections:
-            click.echo(f"{name} = {_shown(name, value):<40} # TRAMONTANE_{name.upper()}")
+            click.echo(f"{name} = {_shown(value):<40} # TRAMONTANE_{name.upper()}")
     for section, values in sections.items():
         click.echo(f"\n[{section}]")
         for name, value in values:
-            click.echo(f"{name} = {_shown(name, value):<40} # TRAMONTANE_{section.upper()}__{name.upper()}")
+            click.echo(f"{name} = {_shown(value):<40} # TRAMONTANE_{section.upper()}__{name.upper()}")
 
 
-def _shown(name: str, value: object) -> str:
-    if name.endswith("_url") and value:
-        value = make_url(str(value)).render_as_string(hide_password=True) if "@" in str(value) else value
+def _shown(value: object) -> str:
     if isinstance(value, bool | int):
         return str(value).lower()
     if isinstance(value, tuple):
         return "[" + ", ".join(f'"{item}"' for item in value) + "]"
-    return f'"{value}"'
+    return f'"{value.masked}"' if isinstance(value, Address) else f'"{value}"'
