@@ -1,6 +1,7 @@
 """The doors on a real socket: starting, a port in use, and stopping while a stream is open."""
 
 import asyncio
+import json
 import socket
 from typing import Any
 
@@ -8,11 +9,15 @@ import httpx2
 import pytest
 from tests.fakes.doors import KEY, fake_doors, scripted
 from tests.fakes.engine_room import FakeRoom
+from tests.fakes.engine_world import Book, Directory, Starter
 from tests.fakes.model_server import Answer, FakeModelServer
 
+from tramontane.engine.nouns import Policy
+from tramontane.engine.room import Engine
 from tramontane.entrypoints.api import body, connection
 from tramontane.entrypoints.api.server import listen, serve
 from tramontane.foundation.errors import Misconfigured
+from tramontane.foundation.events import TextDelta
 from tramontane.foundation.nouns import Ask
 from tramontane.foundation.settings import HttpSettings
 
@@ -31,9 +36,9 @@ def test_a_port_in_use_is_named_with_its_cure() -> None:
         listen("127.0.0.1", taken.getsockname()[1])
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.1"])
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.1", "a..b", "x" * 70])
 def test_an_address_that_is_not_ours_is_named(host: str) -> None:
-    with pytest.raises(Misconfigured, match="cannot listen"):
+    with pytest.raises(Misconfigured, match=r"cannot listen on .*set TRAMONTANE_HOST"):
         listen(host, 0)
 
 
@@ -92,6 +97,70 @@ async def test_a_body_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPat
         writer.close()
         stop.set()
         await server
+
+
+def house_of(script: Any) -> tuple[Engine, Book, Starter]:
+    """A real machine room over one fake model."""
+    starter, book = Starter(lambda model: FakeModelServer(model, script=script, slots=1)), Book()
+    room = Engine(Directory("fake"), starter, book, secret=b"s" * 32, policy=Policy(), jitter=lambda: 0.0)
+    return room, book, starter
+
+
+def flood(ask: Ask, max_tokens: int) -> Answer:
+    """More than the sockets of both ends take in."""
+    return Answer(batches=[[TextDelta(0, "x" * 65536)]] * 10_000)
+
+
+def send_unread(address: tuple[str, int], path: str, body: dict[str, Any], buffer_bytes: int) -> socket.socket:
+    """Ask and read nothing."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    client.connect(address)
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\ncontent-length: {len(content)}"
+    client.sendall(f"{head}\r\n\r\n".encode() + content)
+    return client
+
+
+async def test_a_client_that_stops_reading_loses_its_seat_and_is_charged() -> None:
+    room, book, starter = house_of(flood)
+    doors = fake_doors(room, settings=HttpSettings(stalled_reader_s=1))  # type: ignore[arg-type]
+    stop = asyncio.Event()
+    with listen("127.0.0.1", 0) as listener:
+        server = asyncio.create_task(serve(doors, listener, stop))
+        with send_unread(listener.getsockname(), "/v1/chat/completions", chat("x", stream=True), 4096):
+            async with asyncio.timeout(30):
+                while not book.receipts:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            (receipt,) = book.receipts
+            assert receipt.outcome == "cancelled"
+            assert receipt.spend.generated_tokens > 0
+            assert starter.servers[-1].load.running == 0
+        stop.set()
+        assert await server
+
+
+async def test_a_client_that_is_behind_again_and_again_keeps_its_seat() -> None:
+    pieces = 150
+
+    def script(ask: Ask, max_tokens: int) -> Answer:
+        return Answer(batches=[[TextDelta(0, "x" * 65536)]] * pieces)
+
+    doors = fake_doors(FakeRoom(FakeModelServer("fake", script=script)), settings=HttpSettings(stalled_reader_s=1))
+    stop, seen, tail = asyncio.Event(), 0, b""
+    body = chat("x", stream=True)
+    with listen("127.0.0.1", 0) as listener:
+        server = asyncio.create_task(serve(doors, listener, stop))
+        with send_unread(listener.getsockname(), "/v1/chat/completions", body, 262_144) as client:
+            client.setblocking(False)
+            while not tail.endswith(b"0\r\n\r\n"):
+                await asyncio.sleep(0.05)
+                part = await asyncio.get_running_loop().sock_recv(client, 262_144)
+                assert part, "the connection was cut"
+                tail, seen = tail[-5:] + part[-5:], seen + len(part)
+        stop.set()
+        await server
+    assert seen > pieces * 65536
 
 
 HEAD = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"

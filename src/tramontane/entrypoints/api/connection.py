@@ -1,4 +1,4 @@
-"""One client's connection, with bounds on what comes before a body: bytes of the head and time to send it.
+"""One client's connection, bounded where no door can: bytes and time of a head, time in which nothing is read.
 
 The HTTP parser itself would collect headers without end and wait for them for ever, before any door is asked. Ordinary
 excess is refused by `limits` with an answer of our shape; this is the wall behind it. Called by `server`.
@@ -9,14 +9,19 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tramontane.foundation.settings import HttpSettings
+
 HEAD_FACTOR = 4
 HEAD_S = 30.0
 
 
 class Connection(HttpToolsProtocol):
-    """Ends beyond `most_head_bytes` of address, headers and trailers, or when a head takes longer than `HEAD_S`."""
+    """Ends beyond `most_head_bytes` of address, headers and trailers, when a head takes longer than `HEAD_S`, and when
+    its client leaves a full buffer unread for `stalled_reader_s`."""
 
     most_head_bytes = 0
+    stalled_reader_s = 0.0
+    _stalled: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
     _progressed = False
@@ -28,7 +33,19 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
+        self._reads_again()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client is behind. Whoever writes waits from now on, and a request holds its seat meanwhile."""
+        super().pause_writing()
+        if self._stalled is None:
+            # Not `close`: it would wait for the client to read what is left.
+            self._stalled = self.loop.call_later(self.stalled_reader_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._reads_again()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         self._progressed = False
@@ -81,7 +98,16 @@ class Connection(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def _reads_again(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
-def bounded_connection(max_header_bytes: int) -> type[asyncio.Protocol]:
-    """The class of connections for these doors' limit of headers."""
-    return type("BoundedConnection", (Connection,), {"most_head_bytes": HEAD_FACTOR * max_header_bytes})
+
+def bounded_connection(settings: HttpSettings) -> type[asyncio.Protocol]:
+    """The class of connections for these doors' limits."""
+    limits = {
+        "most_head_bytes": HEAD_FACTOR * settings.max_header_bytes,
+        "stalled_reader_s": settings.stalled_reader_s,
+    }
+    return type("BoundedConnection", (Connection,), limits)

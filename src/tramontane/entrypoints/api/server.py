@@ -4,7 +4,6 @@ Knows uvicorn and the drain; signals and what stands behind the doors are the ca
 """
 
 import asyncio
-import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import uvicorn
 from tramontane.entrypoints.api.application import build_app
 from tramontane.entrypoints.api.connection import bounded_connection
 from tramontane.entrypoints.api.ports import Doors
-from tramontane.foundation.errors import Misconfigured
+from tramontane.foundation.listening import bound, refused
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
@@ -31,21 +30,12 @@ class _Server(uvicorn.Server):
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises Misconfigured naming the cure."""
+    listener = bound(host, port)
     try:
-        kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(kind, socket.SOCK_STREAM)
-    except OSError as error:
-        raise Misconfigured(f"cannot listen on {host}: {error.strerror}; set TRAMONTANE_HOST") from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
-            cure = "stop what uses it or set TRAMONTANE_PORT to another"
-            raise Misconfigured(f"port {port} of {host} is in use; {cure}") from None
-        raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}; set TRAMONTANE_PORT") from None
+        raise refused(host, port, error) from None
     return listener
 
 
@@ -57,7 +47,7 @@ async def serve(doors: Doors, listener: socket.socket, stop: asyncio.Event) -> b
     config = uvicorn.Config(
         build_app(doors),
         loop="none",
-        http=bounded_connection(doors.settings.max_header_bytes),
+        http=bounded_connection(doors.settings),
         ws="none",
         lifespan="off",
         access_log=False,

@@ -6,7 +6,6 @@ Each check is a function from settings to a finding; `doctor` shows them and kno
 import importlib.util
 import platform
 import shutil
-import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from typing import Literal
 
 import psutil
 
+from tramontane.foundation.errors import Misconfigured
+from tramontane.foundation.listening import bound
 from tramontane.foundation.settings import FILE_NAME, Settings
 from tramontane.foundation.sizes import GIGA, size_text
 from tramontane.records.catalog.fit import least_memory_bytes
@@ -101,21 +102,20 @@ def check_settings_file(settings: Settings) -> Finding:
 
 def check_database(settings: Settings) -> Finding:
     if settings.database_url:
-        return Finding("Database", "ok", settings.sqlalchemy_url.split("://")[0] + " (checked at start)")
+        return Finding("Database", "ok", settings.database_url.split("://")[0] + " (checked at start)")
     return Finding("Database", "ok", f"SQLite {sqlite3.sqlite_version} in the data folder")
 
 
-def check_port(settings: Settings) -> Finding:
-    address = f"{settings.host}:{settings.port}"
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            cure = "If that is another program, choose another port: TRAMONTANE_PORT=8401 make serve"
-            return Finding(
-                "Address", "note", f"{address} is taken ({error.strerror}); perhaps Tramontane is running", cure
-            )
+def check_address(settings: Settings) -> Finding:
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{shown}:{settings.port}"
+    try:
+        bound(settings.host, settings.port).close()
+    except Misconfigured as error:
+        if error.code != "port_in_use":
+            return Finding("Address", "fail", error.message)
+        cure = "If that is another program, choose another port: TRAMONTANE_PORT=8401 make serve"
+        return Finding("Address", "note", f"{address} is taken; perhaps Tramontane is running", cure)
     if settings.host not in {"127.0.0.1", "::1", "localhost"}:
         return Finding(
             "Address", "note", f"{address}, reachable from other machines", "Put a TLS proxy in front of it."
@@ -171,7 +171,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     check_home,
     check_settings_file,
     check_database,
-    check_port,
+    check_address,
     check_engines,
     check_isolation,
 )
