@@ -8,8 +8,9 @@ import re
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from tramontane.entrypoints.api.bodies import HeldBody
 from tramontane.entrypoints.api.limits import check_content_type, check_json
 from tramontane.entrypoints.api.presence import ClientGone
 from tramontane.foundation.errors import BadRequest, FieldProblem, InvalidFields
@@ -22,20 +23,32 @@ MOST_IGNORED = 20
 _HEADER_SAFE = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
 
-async def read_body(request: Request, model: type[Body], settings: HttpSettings) -> Body:
-    """The body as `model`. Raises InvalidFields naming every wrong field, BadRequest or TooLarge before parsing."""
+async def read_body(request: Request, model: type[Body], settings: HttpSettings, held: HeldBody) -> Body:
+    """The body as `model`. Raises InvalidFields naming every wrong field; BadRequest, TooLarge, RateLimited or
+    Overloaded before parsing."""
     headers = request.headers
     check_content_type(headers.get("content-type"), headers.get("content-encoding"))
     try:
         async with asyncio.timeout(SLOWEST_BODY_S):
-            content = await request.body()
+            content = await _content(request, held)
     except TimeoutError:
         raise BadRequest(
             f"the body took longer than {SLOWEST_BODY_S} s; send it faster", code="request_timeout"
         ) from None
-    except ClientDisconnect:
-        raise ClientGone from None
     return parse(content, model, settings.max_json_depth)
+
+
+async def _content(request: Request, held: HeldBody) -> bytes:
+    pieces = []
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece = message.get("body", b"")
+        held.grow(len(piece))
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return b"".join(pieces)
 
 
 def parse(content: bytes, model: type[Body], max_depth: int) -> Body:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
+from tramontane.entrypoints.api.bodies import BodyBudget, HeldBody
 from tramontane.entrypoints.api.body import read_body
 from tramontane.entrypoints.api.errors import error_response, internal_error, shape_of
 from tramontane.entrypoints.api.ports import Doors
@@ -128,13 +129,14 @@ def _body_model(endpoint: Endpoint) -> type[BaseModel] | None:
 
 def door_route(doors: Doors) -> type[APIRoute]:
     """The route class of one application."""
+    budget = BodyBudget(doors.settings.max_bodies_bytes)
 
     class DoorRoute(APIRoute):
         enforces_policy = True
 
         def __init__(self, path: str, endpoint: Endpoint, **described: Any) -> None:
             super().__init__(path, endpoint, **described)
-            guarded = _guarded(endpoint, policy_of(self), _body_model(endpoint), doors)
+            guarded = _guarded(endpoint, policy_of(self), _body_model(endpoint), doors, budget)
 
             async def app(scope: Scope, receive: Receive, send: Send) -> None:
                 response = await guarded(Request(scope, receive, send))
@@ -147,14 +149,16 @@ def door_route(doors: Doors) -> type[APIRoute]:
 
 
 def _guarded(
-    endpoint: Endpoint, policy: Policy, model: type[BaseModel] | None, doors: Doors
+    endpoint: Endpoint, policy: Policy, model: type[BaseModel] | None, doors: Doors, budget: BodyBudget
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        await admit(request, policy, doors)
+        caller = await admit(request, policy, doors)
+        workspace_id = caller.workspace_id if caller else ""
         if model is None:
             return await endpoint(request=request, **request.path_params)
-        body = await read_body(request, model, doors.settings)
-        return await endpoint(request=request, body=body, **request.path_params)
+        with HeldBody(budget, workspace_id) as held:
+            body = await read_body(request, model, doors.settings, held)
+            return await endpoint(request=request, body=body, **request.path_params)
 
     async def guarded(request: Request) -> Response:
         shape = shape_of(request.scope["path"])
