@@ -12,7 +12,7 @@ from tests.fakes.engine_room import FakeRoom
 
 from tramontane.entrypoints.api import Doors, build_app
 from tramontane.entrypoints.api.drain import Drain
-from tramontane.entrypoints.api.front import host_name
+from tramontane.entrypoints.api.origins import host_name
 from tramontane.entrypoints.api.policy import check_policies, door_route, needs_key, public
 from tramontane.foundation.errors import Misconfigured
 from tramontane.foundation.settings import HttpSettings
@@ -65,6 +65,48 @@ async def test_pages_of_other_origins_are_refused_until_allowed() -> None:
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://app.example")
         allowed = await client.options("/v1/chat/completions", headers=preflight)
         assert (allowed.status_code, "POST" in allowed.headers["access-control-allow-methods"]) == (200, True)
+
+
+async def test_any_page_may_call_the_api_where_that_is_wanted_and_brings_no_cookie() -> None:
+    origin = {"origin": "https://app.example"}
+    preflight = {
+        **origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization, content-type, x-stainless-lang",
+    }
+    async with reach(fake_doors(settings=HttpSettings(cors_origins=("*",)))) as client:
+        for path in ("/v1/chat/completions", "/openai/v1/chat/completions"):
+            asked = await client.options(path, headers=preflight)
+            assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, "*")
+            assert "x-stainless-lang" in asked.headers["access-control-allow-headers"]
+            answer = await client.post(path, json=CHAT, headers={**origin, "cookie": "session=1"})
+            assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
+            assert "access-control-allow-credentials" not in {**asked.headers, **answer.headers}
+        refused = await client.post("/v1/chat/completions", json=CHAT, headers={**origin, "authorization": "Bearer no"})
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "*")
+
+
+async def test_our_own_pages_may_call_us_through_a_proxy() -> None:
+    doors = fake_doors(settings=HttpSettings(public_url="https://ai.example.org"))
+    async with reach(doors) as client:
+        own = await client.get("/healthz", headers={"origin": "https://ai.example.org"})
+        other = await client.get("/healthz", headers={"origin": "https://example.org"})
+        none = await client.get("/healthz", headers={"origin": "null"})
+    assert [answer.status_code for answer in (own, other, none)] == [200, 403, 403]
+
+
+@pytest.mark.parametrize("origins", [("*",), ("https://app.example",), ("*", "https://app.example")])
+@pytest.mark.parametrize("path", ["/docs", "/healthz", "/metrics", "/", "/v1", "/v10/pages", "/openai/pages"])
+async def test_only_the_api_is_shared_with_other_pages(path: str, origins: tuple[str, ...]) -> None:
+    async with reach(fake_doors(settings=HttpSettings(cors_origins=origins))) as client:
+        for headers in ({}, {"access-control-request-method": "POST"}):
+            answer = await client.options(path, headers={"origin": "https://app.example", **headers})
+            assert answer.status_code == 403
+            assert not [name for name in answer.headers if name.startswith("access-control")]
+        answer = await client.get(path, headers={"origin": "https://app.example"})
+        assert answer.status_code == 403
+        own = await client.get(path, headers={"origin": "http://127.0.0.1"})
+        assert own.status_code != 403 and "access-control-allow-origin" not in own.headers
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -11,11 +10,10 @@ from tramontane.entrypoints.api import chat, completions, embeddings, fim, healt
 from tramontane.entrypoints.api.errors import error_response, shape_of
 from tramontane.entrypoints.api.front import FrontDoor
 from tramontane.entrypoints.api.generate import Generator
+from tramontane.entrypoints.api.origins import SharedApi
 from tramontane.entrypoints.api.policy import check_policies, door_route
 from tramontane.entrypoints.api.ports import Doors
 from tramontane.foundation.errors import BadRequest, NotFound, TramontaneError
-
-EXPOSED_HEADERS = ("x-request-id", "mistral-correlation-id", "retry-after", "x-tramontane-ignored")
 
 
 def build_app(doors: Doors) -> ASGIApp:
@@ -25,13 +23,7 @@ def build_app(doors: Doors) -> ASGIApp:
     check_policies(app.routes)
     inner: ASGIApp = Routed(app)
     if doors.settings.cors_origins:
-        inner = CORSMiddleware(
-            inner,
-            allow_origins=doors.settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "x-api-key", "content-type", "x-request-timeout-ms"],
-            expose_headers=EXPOSED_HEADERS,
-        )
+        inner = SharedApi(inner, doors.settings.cors_origins)
     return FrontDoor(inner, doors, measured)
 
 

@@ -3,7 +3,6 @@
 Runs before routing and before any parser. Which route answers, and to whom, is not known here.
 """
 
-import ipaddress
 import logging
 import secrets
 
@@ -12,31 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tramontane.entrypoints.api.errors import error_response, internal_error, shape_of
 from tramontane.entrypoints.api.limits import check_headers, counted, declared_length, swallow, too_large
 from tramontane.entrypoints.api.metrics import Metrics
+from tramontane.entrypoints.api.origins import Names
 from tramontane.entrypoints.api.ports import Doors
-from tramontane.foundation.errors import BadRequest, Forbidden, Overloaded, TramontaneError
+from tramontane.foundation.errors import Overloaded, TramontaneError
 
-LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 OPEN_WHILE_DRAINING = frozenset({"/healthz", "/readyz", "/metrics"})
 log = logging.getLogger(__name__)
-
-
-def allowed_hosts(doors: Doors) -> frozenset[str] | None:
-    """Names this server answers to; None is any. On loopback only local names, against rebinding of DNS names."""
-    if doors.settings.allowed_hosts:
-        return frozenset(name.lower() for name in doors.settings.allowed_hosts) | LOCAL_NAMES
-    try:
-        local = ipaddress.ip_address(doors.bound_host).is_loopback
-    except ValueError:
-        local = doors.bound_host == "localhost"
-    return LOCAL_NAMES if local else None
-
-
-def host_name(value: str) -> str:
-    """The name in a Host header or an origin, without port and scheme."""
-    value = value.partition("://")[2] or value
-    if value.startswith("["):
-        return value.partition("]")[0].lower() + "]"
-    return value.partition(":")[0].lower()
 
 
 class FrontDoor:
@@ -46,7 +26,7 @@ class FrontDoor:
         self._app = app
         self._doors = doors
         self._metrics = metrics
-        self._hosts = allowed_hosts(doors)
+        self._names = Names(doors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -95,24 +75,10 @@ class FrontDoor:
         headers = scope["headers"]
         settings = self._doors.settings
         check_headers(headers, settings.max_header_bytes)
-        self._check_host(headers)
+        self._names.check(scope)
         if declared_length(headers) > settings.max_body_bytes:
             await swallow(receive, settings.max_body_bytes)
             raise too_large(settings.max_body_bytes)
         if self._doors.drain.closing and scope["path"] not in OPEN_WHILE_DRAINING:
             message = "the server is shutting down; send the request again in a moment"
             raise Overloaded(message, retry_after_s=5, code="draining")
-
-    def _check_host(self, headers: list[tuple[bytes, bytes]]) -> None:
-        host = origin = None
-        for name, value in headers:
-            if name == b"host":
-                host = host_name(value.decode("latin-1"))
-            elif name == b"origin":
-                origin = value.decode("latin-1")
-        if not host:
-            raise BadRequest("the header host is missing; send the server's name")
-        if self._hosts is not None and host not in self._hosts:
-            raise Forbidden(f"this server does not answer to that name; add it to http.allowed_hosts: {host[:100]}")
-        if origin and origin not in self._doors.settings.cors_origins and host_name(origin) != host:
-            raise Forbidden("pages of that origin may not call this server; add it to http.cors_origins")

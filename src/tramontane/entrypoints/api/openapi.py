@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from tramontane.entrypoints.api.docs import docs_page
+from tramontane.entrypoints.api.origins import API
 from tramontane.entrypoints.api.policy import public
 
 Responses = dict[int | str, dict[str, Any]]
@@ -64,7 +65,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
     }
     for path, operations in document["paths"].items():
-        if path.startswith(("/v1/", "/openai/v1/")):
+        if path.startswith(API):
             for operation in operations.values():
                 operation["security"] = [{"bearer": []}, {"key": []}]
     return document
