@@ -39,8 +39,14 @@ class Servers:
         await asyncio.to_thread(self._verifier.verify, installed, Transfer(report))
         if installed.engine == "openvino":
             return await self._openvino.start(model, Path(installed.prepared or installed.files_folder), report)
-        embedding = installed.entry.kind == "embedding"
-        return await self._llamacpp.start(model, Path(installed.weights), report, embedding=embedding)
+        return await self._llamacpp.start(
+            model,
+            Path(installed.weights),
+            report,
+            context_tokens=installed.context_tokens,
+            token_bytes=installed.cache.bytes_per_token(),
+            embedding=installed.entry.kind == "embedding",
+        )
 
     def memory_bytes(self, model: str) -> int:
         """What the model takes once loaded with its cache full."""

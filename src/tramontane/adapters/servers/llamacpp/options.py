@@ -4,7 +4,10 @@ import msgspec
 
 
 class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`weights` is a GGUF file; `threads` 0 leaves the choice to llama.cpp; `embedding` serves vectors, not text."""
+    """`weights` is a GGUF file; `threads` 0 leaves the choice to llama.cpp; `embedding` serves vectors, not text.
+
+    `context_tokens` is each slot's.
+    """
 
     model: str
     weights: str

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from tramontane.adapters.servers.llamacpp.context import divided
 from tramontane.adapters.servers.llamacpp.options import STOP, Answer, LlamaOptions, LoadFailed
 from tramontane.adapters.servers.processes.child import Child, ChildCommand, log_of, start_child
 from tramontane.adapters.servers.processes.watch import Patience, ProgressWatch
@@ -24,7 +25,6 @@ from tramontane.foundation.settings import EngineSettings
 PROCESS_MODULE = "tramontane.adapters.servers.llamacpp.process"
 WHEEL = "xllamacpp"
 MOST_SLOTS = 4
-DEFAULT_CONTEXT_TOKENS = 8192
 RETRY_AFTER_S = 10.0
 MAX_ANSWER_BYTES = 65536
 HANG_S = 300.0  # it reports no progress while it reads a long prompt
@@ -52,21 +52,19 @@ class LlamaCppStarter:
         weights: Path,
         report: ProgressReport,
         *,
-        context_tokens: int = DEFAULT_CONTEXT_TOKENS,
+        context_tokens: int = 0,
+        token_bytes: int = 0,
         embedding: bool = False,
     ) -> UpstreamServer:
-        """Load a GGUF file. Raises BadRequest without the wheel, ModelUnavailable when the load fails or takes too long."""
+        """Load a GGUF file, with as much context as the model has and the setting `engine.cache_bytes` allows.
+
+        `token_bytes` is what one token of context takes; 0 for it or the model's `context_tokens` when not known.
+        Raises BadRequest without the wheel, ModelUnavailable when the load fails or takes too long.
+        """
         if not installed():
             message = f"{model} needs the llama.cpp engine; install tramontane with the extra `llamacpp`"
             raise BadRequest(message, param="model")
-        options = LlamaOptions(
-            model=model,
-            weights=str(weights),
-            threads=self._settings.threads,
-            slots=min(MOST_SLOTS, self._settings.max_sequences),
-            context_tokens=context_tokens,
-            embedding=embedding,
-        )
+        options = self._options(model, weights, context_tokens, token_bytes, embedding)
         report("starting llama.cpp", 0, 2)
         child = start_child(self._command(options))
         try:
@@ -88,6 +86,21 @@ class LlamaCppStarter:
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
         return server
+
+    def _options(
+        self, model: str, weights: Path, context_tokens: int, token_bytes: int, embedding: bool
+    ) -> LlamaOptions:
+        # An embedder keeps nothing between its inputs: only their length bounds what it holds.
+        cache_tokens = self._settings.cache_bytes // token_bytes if token_bytes and not embedding else 0
+        slots, context = divided(context_tokens, cache_tokens, min(MOST_SLOTS, self._settings.max_sequences))
+        return LlamaOptions(
+            model=model,
+            weights=str(weights),
+            threads=self._settings.threads,
+            slots=slots,
+            context_tokens=context,
+            embedding=embedding,
+        )
 
     def _command(self, options: LlamaOptions) -> ChildCommand:
         return ChildCommand(
