@@ -126,6 +126,19 @@ def test_plain_completions(url: str, prefix: str, room: FakeRoom) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/openai/v1", "/v1"])
+def test_several_prompts(url: str, prefix: str, room: FakeRoom) -> None:
+    client = client_of(url, prefix)
+    answer = client.completions.create(model="fake", prompt=["one", "two"], n=2)
+    assert [(choice.index, choice.text) for choice in answer.choices] == [(index, GREETING) for index in range(4)]
+    assert answer.usage.completion_tokens == 2 * 2 * 5
+    texts = [""] * 2
+    for chunk in client.completions.create(model="fake", prompt=[[5, 6], [7]], stream=True):
+        texts[chunk.choices[0].index] += chunk.choices[0].text
+    assert texts == [GREETING] * 2
+    assert sorted(ask.prompt_tokens for ask in room.asks[-2:]) == [(5, 6), (7,)]
+
+
+@pytest.mark.parametrize("prefix", ["/openai/v1", "/v1"])
 def test_embeddings(url: str, prefix: str) -> None:
     client = client_of(url, prefix)
     compact = client.embeddings.create(model="fake", input=["one", "two"])

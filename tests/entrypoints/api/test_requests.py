@@ -34,8 +34,13 @@ def openai(**fields: Any) -> Ask:
     return parse(msgspec.json.encode({"model": "m", "messages": HELLO, **fields}), OpenAIChat, 64).read("id")
 
 
-def completion(**fields: Any) -> Ask:
+def completions(**fields: Any) -> tuple[Ask, ...]:
     return parse(msgspec.json.encode({"model": "m", **fields}), OpenAICompletion, 64).read("id")
+
+
+def completion(**fields: Any) -> Ask:
+    (ask,) = completions(**fields)
+    return ask
 
 
 def test_the_plainest_request_has_the_engines_defaults() -> None:
@@ -173,13 +178,26 @@ def test_plain_completions() -> None:
     assert completion(prompt=["a"]).prompt == "a"
     assert completion(prompt="a", suffix="b").kind == "fim"
     for wrong in (
-        {"prompt": ["a", "b"]},
+        {"prompt": ["a"] * 65},
+        {"prompt": [[1]] * 65},
+        {"prompt": ["a", [1]]},
+        {"prompt": [[1], []]},
         {"prompt": []},
         {"prompt": "a", "best_of": 3},
         {"prompt": [1], "suffix": "b"},
+        {"prompt": [[1], [2]], "suffix": "b"},
     ):
         with pytest.raises(InvalidFields):
             completion(**wrong)
+
+
+def test_several_prompts_are_as_many_asks_alike_in_all_else() -> None:
+    asks = completions(prompt=["a", "b", "c"], n=2, seed=4, logprobs=1, stop="x")
+    assert [(ask.id, ask.prompt) for ask in asks] == [("id", "a"), ("id-1", "b"), ("id-2", "c")]
+    assert all(msgspec.structs.replace(ask, id="id", prompt="a") == asks[0] for ask in asks)
+    assert [ask.prompt_tokens for ask in completions(prompt=[[1, 2], [3]])] == [(1, 2), (3,)]
+    assert [(ask.kind, ask.suffix) for ask in completions(prompt=["a", "b"], suffix="z")] == [("fim", "z")] * 2
+    assert len(completions(prompt=["a"] * 64)) == 64
 
 
 def test_only_text_is_answered() -> None:

@@ -23,7 +23,7 @@ def add_routes(routes: APIRouter, generator: Generator) -> None:
     @needs_inference
     async def chat(request: Request, body: MistralChat) -> Response:
         ask = body.read(request.state.request_id, deadline_of(request))
-        return await generator.answer(request, body, ask, MISTRAL)
+        return await generator.answer(request, body, (ask,), MISTRAL)
 
     @routes.post(
         "/openai/v1/chat/completions", tags=["chat"], responses=ANSWERS["openai_chat"], summary="Answer a conversation"
@@ -32,4 +32,4 @@ def add_routes(routes: APIRouter, generator: Generator) -> None:
     async def openai_chat(request: Request, body: OpenAIChat) -> Response:
         ask = body.read(request.state.request_id, deadline_of(request))
         stream = partial(OpenAIFrames, with_usage=body.wants_usage_chunk)
-        return await generator.answer(request, body, ask, Writers(whole=openai_answer, stream=stream))
+        return await generator.answer(request, body, (ask,), Writers(whole=openai_answer, stream=stream))

@@ -17,6 +17,6 @@ def add_routes(routes: APIRouter, generator: Generator) -> None:
     @routes.post("/openai/v1/completions", tags=["completions"], responses=ANSWERS["text"], summary="Continue a text")
     @needs_inference
     async def complete(request: Request, body: OpenAICompletion) -> Response:
-        ask = body.read(request.state.request_id, deadline_of(request))
+        asks = body.read(request.state.request_id, deadline_of(request))
         stream = partial(TextFrames, with_usage=body.wants_usage_chunk)
-        return await generator.answer(request, body, ask, Writers(whole=text_answer, stream=stream))
+        return await generator.answer(request, body, asks, Writers(whole=text_answer, stream=stream))

@@ -17,4 +17,4 @@ def add_routes(routes: APIRouter, generator: Generator) -> None:
     @needs_inference
     async def fim(request: Request, body: MistralFim) -> Response:
         ask = body.read(request.state.request_id, deadline_of(request))
-        return await generator.answer(request, body, ask, MISTRAL)
+        return await generator.answer(request, body, (ask,), MISTRAL)

@@ -1,4 +1,4 @@
-"""What every route of generated text does with an Ask: open it, then write a stream or gather a whole answer.
+"""What every route of generated text does with its asks: open them, then write a stream or gather a whole answer.
 
 The dialects come in as two functions; the engine decides everything else.
 """
@@ -13,12 +13,14 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tramontane.engine.facade import Answer
 from tramontane.engine.nouns import RateView, RateViews
 from tramontane.entrypoints.api.body import ignored_fields
 from tramontane.entrypoints.api.dialects.collect import ChoiceDraft, collect
 from tramontane.entrypoints.api.dialects.fields import GenerationBody
 from tramontane.entrypoints.api.dialects.frames import Frames
 from tramontane.entrypoints.api.errors import shape_of
+from tramontane.entrypoints.api.joint import JointAnswer
 from tramontane.entrypoints.api.metrics import Metrics, StreamMeter
 from tramontane.entrypoints.api.ports import Doors
 from tramontane.entrypoints.api.presence import Presence
@@ -77,25 +79,32 @@ class Generator:
         self._doors = doors
         self._metrics = metrics
 
-    async def answer(self, request: Request, body: GenerationBody, ask: Ask, writers: Writers) -> Response:
-        """A stream or a whole answer, as the body asks. Raises whatever the engine refuses with."""
+    async def answer(self, request: Request, body: GenerationBody, asks: Sequence[Ask], writers: Writers) -> Response:
+        """A stream or a whole answer, as the body asks, to one ask or to several at once. Raises whatever the engine
+        refuses with."""
         doors, caller = self._doors, request.state.caller
+        ask, choices = asks[0], sum(ask.n for ask in asks)
         created_s = doors.clock.now_ns() // NS
         begun_ns = doors.clock.monotonic_ns()
         async with Presence(request.receive):
-            running = await doors.engine.open(caller, ask, dialect=shape_of(request.scope["path"]))
+            running = await self._open(caller, asks, shape_of(request.scope["path"]))
             if not body.stream:
                 async with aclosing(running.events()) as batches:
-                    drafts, spend = await collect(batches, ask.n)
+                    drafts, spend = await collect(batches, choices)
         headers = self.headers(caller, body)
         if body.stream:
-            frames = writers.stream(ask.id, ask.model, created_s, ask.n)
+            frames = writers.stream(ask.id, ask.model, created_s, choices)
             meter = StreamMeter(self._metrics, doors.clock, begun_ns)
             stream = EventStream(running, frames, headers, meter)
             return cast(Response, stream)
         self._metrics.spent(running.model, spend)
         content = msgspec.json.encode(writers.whole(ask.id, ask.model, created_s, drafts, spend))
         return Response(content, headers=headers, media_type="application/json")
+
+    async def _open(self, caller: Caller, asks: Sequence[Ask], dialect: str) -> Answer:
+        if len(asks) == 1:
+            return await self._doors.engine.open(caller, asks[0], dialect=dialect)
+        return await JointAnswer.opened(self._doors.engine, caller, asks, dialect)
 
     def headers(self, caller: Caller, body: BaseModel) -> dict[str, str]:
         headers = rate_headers(self._doors.engine.rates(caller))

@@ -1,7 +1,8 @@
 """The OpenAI dialect's requests: which fields `/openai/v1` reads and how they become an Ask."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
+import msgspec
 from pydantic import Field
 
 from tramontane.entrypoints.api.dialects.fields import ChatBody, GenerationBody
@@ -11,6 +12,7 @@ from tramontane.foundation.nouns import Ask
 
 TokenIds = Annotated[Items[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(min_length=1)]
 DEFAULT_COMPLETION_TOKENS = 16
+MOST_PROMPTS = 64
 
 
 class OpenAIChat(ChatBody):
@@ -38,19 +40,18 @@ class OpenAICompletion(GenerationBody):
     best_of: Annotated[int, Field(ge=1, le=8)] | None = None
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
 
-    def read(self, request_id: str, deadline_ms: int | None = None) -> Ask:
+    def read(self, request_id: str, deadline_ms: int | None = None) -> tuple[Ask, ...]:
+        """One ask per prompt, in their order; the first bears the request's id. Raises InvalidFields."""
         if self.best_of is not None and self.best_of != (self.n or 1):
             raise InvalidFields.of("best_of", "answers are not ranked; leave best_of out or set it to n")
-        text, tokens = self._one_prompt()
+        prompts = self._prompts()
         fim = bool(self.suffix)
-        if fim and tokens:
+        if fim and not all(isinstance(prompt, str) for prompt in prompts):
             raise InvalidFields.of("suffix", "a suffix needs the prompt as text, not as token ids")
-        return Ask(
+        ask = Ask(
             id=request_id,
             model=self.model,
             kind="fim" if fim else "text",
-            prompt=text,
-            prompt_tokens=tokens,
             suffix=self.suffix or "",
             echo=bool(self.echo),
             sampling=self.read_sampling(self.seed),
@@ -59,14 +60,21 @@ class OpenAICompletion(GenerationBody):
             logprobs=self.logprobs,
             deadline_ms=deadline_ms,
         )
+        return tuple(_asking(ask, place, prompt) for place, prompt in enumerate(prompts))
 
-    def _one_prompt(self) -> tuple[str, tuple[int, ...]]:
-        prompt = self.prompt
-        if isinstance(prompt, str):
-            return prompt, ()
-        first = prompt[0]
-        if isinstance(first, int):
-            return "", tuple(prompt)  # type: ignore[arg-type]
-        if len(prompt) > 1:
-            raise InvalidFields.of("prompt", f"{len(prompt)} prompts came in one request; send one request per prompt")
-        return (first, ()) if isinstance(first, str) else ("", tuple(first))
+    def _prompts(self) -> list[str | list[int]]:
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        if isinstance(self.prompt[0], int):
+            return [cast(list[int], self.prompt)]
+        if len(self.prompt) > MOST_PROMPTS:
+            message = (
+                f"{len(self.prompt)} prompts came in one request, the limit is {MOST_PROMPTS}; send several requests"
+            )
+            raise InvalidFields.of("prompt", message, "too_long")
+        return cast(list[str | list[int]], self.prompt)
+
+
+def _asking(ask: Ask, place: int, prompt: str | list[int]) -> Ask:
+    asked = {"prompt": prompt} if isinstance(prompt, str) else {"prompt_tokens": tuple(prompt)}
+    return msgspec.structs.replace(ask, id=f"{ask.id}-{place}" if place else ask.id, **asked)
