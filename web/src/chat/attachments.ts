@@ -14,9 +14,11 @@ const TEXT_ENDING =
   /\.(?:txt|md|markdown|csv|tsv|json|jsonl|ndjson|xml|html?|css|scss|js|mjs|cjs|ts|tsx|jsx|svelte|vue|py|ipynb|rb|rs|go|java|kt|scala|c|h|cc|cpp|hpp|cs|swift|php|pl|lua|r|jl|hs|sql|sh|bash|zsh|ps1|bat|ya?ml|toml|ini|cfg|conf|env|log|tex|bib|rst|adoc|org|diff|patch|dockerfile|makefile|gradle|proto|graphql|srt|vtt)$/i;
 
 /** What the file picker offers. */
-export const ACCEPTED = 'image/png,image/jpeg,image/gif,image/webp,text/*,.md,.csv,.json,.jsonl,.xml,.yaml,.yml,.toml,.ini,.log,.py,.js,.ts,.tsx,.jsx,.svelte,.vue,.rs,.go,.java,.kt,.c,.h,.cpp,.cs,.rb,.php,.sql,.sh,.tex,.diff';
+export const ACCEPTED =
+  'image/png,image/jpeg,image/gif,image/webp,text/*,.md,.csv,.json,.jsonl,.xml,.yaml,.yml,.toml,.ini,.log,.py,.js,.ts,.tsx,.jsx,.svelte,.vue,.rs,.go,.java,.kt,.c,.h,.cpp,.cs,.rb,.php,.sql,.sh,.tex,.diff';
 
-export type Refusal = 'unknownKind' | 'textTooLarge' | 'imageTooLarge' | 'noVision' | 'tooMany' | 'notText' | 'unreadable';
+export type Refusal =
+  'unknownKind' | 'textTooLarge' | 'imageTooLarge' | 'noVision' | 'tooMany' | 'notText' | 'unreadable';
 
 export interface Attachment {
   id: string;
@@ -29,12 +31,21 @@ export interface Attachment {
 
 export function kindOf(file: { name: string; type: string }): Attachment['kind'] | null {
   if (IMAGE.test(file.type)) return 'image';
-  if (TEXT_TYPE.test(file.type) || TEXT_ENDING.test(file.name) || /^(?:dockerfile|makefile|readme|licen[cs]e)$/i.test(file.name)) return 'text';
+  if (
+    TEXT_TYPE.test(file.type) ||
+    TEXT_ENDING.test(file.name) ||
+    /^(?:dockerfile|makefile|readme|licen[cs]e)$/i.test(file.name)
+  )
+    return 'text';
   return null;
 }
 
 /** Why a file is not taken, before a byte of it is read; null when it may come. */
-export function refusal(file: { name: string; type: string; size: number }, present: number, vision: boolean): Refusal | null {
+export function refusal(
+  file: { name: string; type: string; size: number },
+  present: number,
+  vision: boolean,
+): Refusal | null {
   const kind = kindOf(file);
   if (present >= MOST_FILES) return 'tooMany';
   if (kind === null) return 'unknownKind';
@@ -46,7 +57,8 @@ export function refusal(file: { name: string; type: string; size: number }, pres
 
 export function base64(bytes: Uint8Array): string {
   let text = '';
-  for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  for (let at = 0; at < bytes.length; at += 0x8000)
+    text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
   return btoa(text);
 }
 
@@ -62,7 +74,13 @@ export async function attach(file: File): Promise<Attachment | Refusal> {
   }
   if (kind === 'text' && !isText(bytes)) return 'notText';
   const type = kind === 'image' ? file.type : 'text/plain';
-  return { id: crypto.randomUUID(), name: file.name, size: file.size, kind, data: `data:${type};base64,${base64(bytes)}` };
+  return {
+    id: crypto.randomUUID(),
+    name: file.name,
+    size: file.size,
+    kind,
+    data: `data:${type};base64,${base64(bytes)}`,
+  };
 }
 
 export function isText(bytes: Uint8Array): boolean {

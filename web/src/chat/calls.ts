@@ -2,8 +2,20 @@
 import { api, send, streamed } from '../api/client';
 import { conversationEvent } from '../api/sse';
 import type {
-  CanvasDocument, Content, Conversation, ConversationEvent, DocumentKind, Entry, History, ImportResult, ModelsAnswer,
-  Project, SearchHit, Share, SharedConversation, Shortcut,
+  CanvasDocument,
+  Content,
+  Conversation,
+  ConversationEvent,
+  DocumentKind,
+  Entry,
+  History,
+  ImportResult,
+  ModelsAnswer,
+  Project,
+  SearchHit,
+  Share,
+  SharedConversation,
+  Shortcut,
 } from '../api/types';
 
 export type CompletionArgs = Record<string, unknown>;
@@ -69,12 +81,15 @@ export async function* answer(
 export const conversations = {
   list: (query: ListQuery = {}) => api.get<Conversation[]>(V1, { query: { page_size: 60, ...query } }),
   get: (id: string) => api.get<Conversation>(at(id)),
-  history: (id: string, signal?: AbortSignal) => api.get<History>(at(id, '/history'), { query: { tree: true }, signal }),
+  history: (id: string, signal?: AbortSignal) =>
+    api.get<History>(at(id, '/history'), { query: { tree: true }, signal }),
   change: (id: string, change: Change) => api.patch<Conversation>(at(id), change),
   remove: (id: string) => api.delete<unknown>(at(id)),
   stop: (id: string) => api.post<unknown>(at(id, '/stop')),
-  search: (q: string, signal?: AbortSignal) => api.get<SearchHit[]>(`${V1}/search`, { query: { q, page_size: 40 }, signal }),
-  exported: async (id: string, format: 'markdown' | 'json') => (await send('GET', at(id, '/export'), undefined, { query: { format } })).blob(),
+  search: (q: string, signal?: AbortSignal) =>
+    api.get<SearchHit[]>(`${V1}/search`, { query: { q, page_size: 40 }, signal }),
+  exported: async (id: string, format: 'markdown' | 'json') =>
+    (await send('GET', at(id, '/export'), undefined, { query: { format } })).blob(),
   exportedAll: async () => (await send('GET', `${V1}/export`)).blob(),
   imported: (file: Blob) => api.post<ImportResult>(`${V1}/import`, file),
 };
@@ -89,14 +104,16 @@ export const shares = {
 export const projects = {
   list: () => api.get<Project[]>('/v1/projects'),
   make: (name: string, instructions: string) => api.post<Project>('/v1/projects', { name, instructions }),
-  change: (id: string, change: { name?: string; instructions?: string }) => api.patch<Project>(`/v1/projects/${encodeURIComponent(id)}`, change),
+  change: (id: string, change: { name?: string; instructions?: string }) =>
+    api.patch<Project>(`/v1/projects/${encodeURIComponent(id)}`, change),
   remove: (id: string) => api.delete<unknown>(`/v1/projects/${encodeURIComponent(id)}`),
 };
 
 export const shortcuts = {
   list: () => api.get<Shortcut[]>('/v1/shortcuts'),
   make: (name: string, text: string) => api.post<Shortcut>('/v1/shortcuts', { name, text }),
-  change: (id: string, change: { name?: string; text?: string }) => api.patch<Shortcut>(`/v1/shortcuts/${encodeURIComponent(id)}`, change),
+  change: (id: string, change: { name?: string; text?: string }) =>
+    api.patch<Shortcut>(`/v1/shortcuts/${encodeURIComponent(id)}`, change),
   remove: (id: string) => api.delete<unknown>(`/v1/shortcuts/${encodeURIComponent(id)}`),
 };
 
@@ -112,10 +129,14 @@ export const documents = {
   list: (id: string) => api.get<CanvasDocument[]>(at(id, '/documents')),
   get: (id: string, doc: string) => api.get<CanvasDocument>(at(id, `/documents/${encodeURIComponent(doc)}`)),
   make: (id: string, document: NewDocument) => api.post<CanvasDocument>(at(id, '/documents'), document),
-  rename: (id: string, doc: string, title: string) => api.patch<CanvasDocument>(at(id, `/documents/${encodeURIComponent(doc)}`), { title }),
+  rename: (id: string, doc: string, title: string) =>
+    api.patch<CanvasDocument>(at(id, `/documents/${encodeURIComponent(doc)}`), { title }),
   remove: (id: string, doc: string) => api.delete<unknown>(at(id, `/documents/${encodeURIComponent(doc)}`)),
-  add: (id: string, doc: string, version: { content: string; author: 'person' | 'model'; base_version: number }) =>
-    api.post<CanvasDocument>(at(id, `/documents/${encodeURIComponent(doc)}/versions`), version),
+  add: (
+    id: string,
+    doc: string,
+    version: { content: string; author: 'person' | 'model'; base_version: number },
+  ) => api.post<CanvasDocument>(at(id, `/documents/${encodeURIComponent(doc)}/versions`), version),
 };
 
 export const models = { list: () => api.get<ModelsAnswer>('/web/models') };

@@ -34,6 +34,9 @@ export function errorText(entry: Entry): string {
 
 /** What an edit sends: the new words with the old attachments. */
 export function withText(content: Content | undefined, text: string): Content {
-  const kept = typeof content === 'string' || !content ? [] : content.filter((chunk) => chunk.type !== 'text' && chunk.type !== 'thinking');
+  const kept =
+    typeof content === 'string' || !content
+      ? []
+      : content.filter((chunk) => chunk.type !== 'text' && chunk.type !== 'thinking');
   return kept.length ? [{ type: 'text', text }, ...kept] : text;
 }

@@ -49,14 +49,18 @@ export class Drafts {
     try {
       const kept: unknown = JSON.parse(this.storage?.getItem(this.#key) ?? '{}');
       if (kept === null || typeof kept !== 'object') return {};
-      return Object.fromEntries(Object.entries(kept).filter((pair): pair is [string, Draft] => isDraft(pair[1])));
+      return Object.fromEntries(
+        Object.entries(kept).filter((pair): pair is [string, Draft] => isDraft(pair[1])),
+      );
     } catch {
       return {};
     }
   }
 
   #write(all: Record<string, Draft>): void {
-    const newest = Object.entries(all).sort(([, a], [, b]) => b.at - a.at).slice(0, MOST_DRAFTS);
+    const newest = Object.entries(all)
+      .sort(([, a], [, b]) => b.at - a.at)
+      .slice(0, MOST_DRAFTS);
     try {
       if (newest.length === 0) this.storage?.removeItem(this.#key);
       else this.storage?.setItem(this.#key, JSON.stringify(Object.fromEntries(newest)));

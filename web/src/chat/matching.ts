@@ -6,7 +6,10 @@ export interface Match<T> {
 }
 
 function folded(text: string): string {
-  return text.normalize('NFD').replace(/\p{Mn}/gu, '').toLowerCase();
+  return text
+    .normalize('NFD')
+    .replace(/\p{Mn}/gu, '')
+    .toLowerCase();
 }
 
 /** Null when the letters of `wanted` do not all occur in `name` in this order. */
@@ -15,13 +18,15 @@ export function score(wanted: string, name: string): number | null {
   const text = folded(name);
   if (letters.length === 0) return 0;
   const straight = text.indexOf(folded(wanted).trim());
-  if (straight >= 0) return 1000 - straight + (straight === 0 || isStart(text, straight) ? 200 : 0) - text.length / 100;
+  if (straight >= 0 && isStart(text, straight)) return 1000 - straight - text.length / 100;
+  // Inside a word: weaker than two beginnings of words.
+  if (straight >= 0) return letters.length * 5 - text.length / 100;
   let total = 0;
   let at = -1;
   for (const letter of letters) {
     const next = text.indexOf(letter, at + 1);
     if (next < 0) return null;
-    total += next === at + 1 ? 8 : isStart(text, next) ? 6 : 1;
+    total += isStart(text, next) ? 10 : next === at + 1 ? 6 : 1;
     at = next;
   }
   return total - text.length / 100;

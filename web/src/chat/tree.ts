@@ -60,7 +60,9 @@ export class EntryTree {
   }
 
   siblings(entry: Entry): Sibling {
-    const ids = this.childrenOf(this.parentOf(entry)).filter((one) => one.type === entry.type).map((one) => one.id);
+    const ids = this.childrenOf(this.parentOf(entry))
+      .filter((one) => one.type === entry.type)
+      .map((one) => one.id);
     return { position: ids.indexOf(entry.id), ids };
   }
 
@@ -95,7 +97,9 @@ export class EntryTree {
     const seen = new Set<string>();
     const waiting: { entry: Entry; lane: number }[] = [];
     const push = (parent: string | null, lane: number) => {
-      const children = [...this.childrenOf(parent)].sort((a, b) => Number(onPath.has(b.id)) - Number(onPath.has(a.id)));
+      const children = [...this.childrenOf(parent)].sort(
+        (a, b) => Number(onPath.has(b.id)) - Number(onPath.has(a.id)),
+      );
       // The trunk is drawn last, so that its branches stand above what follows them.
       children.forEach((entry, index) => waiting.push({ entry, lane: index === 0 ? lane : lane + 1 }));
     };
