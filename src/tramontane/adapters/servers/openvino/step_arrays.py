@@ -23,46 +23,68 @@ def build_step(rows: Sequence[Row], block_tokens: int, spare_block: int) -> Step
     A matrix product over a single row rounds differently from one over more. Where a lone row belongs to a request that
     asked to be repeatable, it gets company: a position of no consequence in `spare_block`, a row sampled twice.
     """
-    tokens, positions, sampled = array("q"), array("q"), array("q")
-    past, begins, blocks, block_begins = array("i"), array("i", [0]), array("i"), array("i", [0])
-    inverse_temperature = array("f")
-    longest = 0
+    layout = _Layout()
     for row in rows:
-        sequence, end = row.sequence, row.start + row.positions
-        begin = len(tokens)
-        tokens.extend(sequence.tokens[row.start : row.start + row.count])
-        tokens.extend(row.guesses)
-        positions.extend(range(row.start, end))
-        past.append(row.start)
-        begins.append(len(tokens))
-        blocks.extend(sequence.table[: -(-end // block_tokens)])
-        block_begins.append(len(blocks))
-        longest = max(longest, end)
-        if row.sampled:
-            sampled.extend(range(begin + row.count - 1, len(tokens)))
-            inverse_temperature.extend([sequence.owner.rules.inverse_temperature] * (1 + len(row.guesses)))
+        layout.add(row, block_tokens)
     if any(row.sequence.owner.repeatable for row in rows):
-        if len(tokens) == 1:
-            tokens.append(tokens[0])
-            positions.append(0)
-            past.append(0)
-            begins.append(2)
-            blocks.append(spare_block)
-            block_begins.append(len(blocks))
-        if len(sampled) == 1:
-            sampled.append(sampled[0])
-            inverse_temperature.append(inverse_temperature[0])
-    return StepInput(
-        tokens=_view(tokens, np.int64),
-        positions=_view(positions, np.int64),
-        past_lens=_view(past, np.int32),
-        begins=_view(begins, np.int32),
-        block_indices=_view(blocks, np.int32),
-        block_begins=_view(block_begins, np.int32),
-        max_context_len=longest,
-        sampled=_view(sampled, np.int64),
-        inverse_temperature=_view(inverse_temperature, np.float32),
-    )
+        layout.add_company(spare_block)
+    return layout.step()
+
+
+class _Layout:
+    """The arrays of one step while they grow."""
+
+    __slots__ = (
+        "begins", "block_begins", "blocks", "inverse_temperature", "longest", "past", "positions", "sampled", "tokens",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.tokens, self.positions, self.sampled = array("q"), array("q"), array("q")
+        self.past, self.begins = array("i"), array("i", [0])
+        self.blocks, self.block_begins = array("i"), array("i", [0])
+        self.inverse_temperature = array("f")
+        self.longest = 0
+
+    def add(self, row: Row, block_tokens: int) -> None:
+        sequence, end = row.sequence, row.start + row.positions
+        begin = len(self.tokens)
+        self.tokens.extend(sequence.tokens[row.start : row.start + row.count])
+        self.tokens.extend(row.guesses)
+        self.positions.extend(range(row.start, end))
+        self.past.append(row.start)
+        self.begins.append(len(self.tokens))
+        self.blocks.extend(sequence.table[: -(-end // block_tokens)])
+        self.block_begins.append(len(self.blocks))
+        self.longest = max(self.longest, end)
+        if row.sampled:
+            self.sampled.extend(range(begin + row.count - 1, len(self.tokens)))
+            self.inverse_temperature.extend([sequence.owner.rules.inverse_temperature] * (1 + len(row.guesses)))
+
+    def add_company(self, spare_block: int) -> None:
+        """See `build_step`; nothing is added where nothing is alone."""
+        if len(self.tokens) == 1:
+            self.tokens.append(self.tokens[0])
+            self.positions.append(0)
+            self.past.append(0)
+            self.begins.append(2)
+            self.blocks.append(spare_block)
+            self.block_begins.append(len(self.blocks))
+        if len(self.sampled) == 1:
+            self.sampled.append(self.sampled[0])
+            self.inverse_temperature.append(self.inverse_temperature[0])
+
+    def step(self) -> StepInput:
+        return StepInput(
+            tokens=_view(self.tokens, np.int64),
+            positions=_view(self.positions, np.int64),
+            past_lens=_view(self.past, np.int32),
+            begins=_view(self.begins, np.int32),
+            block_indices=_view(self.blocks, np.int32),
+            block_begins=_view(self.block_begins, np.int32),
+            max_context_len=self.longest,
+            sampled=_view(self.sampled, np.int64),
+            inverse_temperature=_view(self.inverse_temperature, np.float32),
+        )
 
 
 def _view(values: array, kind: type[_Number]) -> npt.NDArray[_Number]:
