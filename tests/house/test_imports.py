@@ -32,6 +32,11 @@ PLANTS = {
         "import tramontane.entrypoints.cli\n",
         "tramontane.adapters.servers.planted_sideways -> tramontane.entrypoints.cli",
     ),
+    "a format reaches for a source": (
+        "adapters/formats/planted_source.py",
+        "import tramontane.adapters.sources.hub\n",
+        "tramontane.adapters.formats.planted_source -> tramontane.adapters.sources.hub",
+    ),
     "one engine imports another": (
         "adapters/servers/llamacpp/planted_engine.py",
         "import tramontane.adapters.servers.openvino.client\n",
@@ -52,7 +57,7 @@ PLANTS = {
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "COLUMNS": "400"}  # so that no line is broken
     return subprocess.run(
         [LINTER, "--no-cache"], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.tiny_files import folder_files, safetensors_bytes, write_folder, write_gguf
 
-from tramontane.adapters.sources.errors import FileRefused
+from tramontane.adapters.formats.errors import FileRefused
 from tramontane.adapters.sources.file_rules import (
     check_content,
     is_allowed,

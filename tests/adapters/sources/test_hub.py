@@ -8,7 +8,8 @@ import pytest
 from tests.fakes.hub import FakeHub
 from tests.fakes.tiny_files import folder_files
 
-from tramontane.adapters.sources.errors import ChecksumMismatch, FileRefused, PullCancelled, SourceFailed
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.sources.errors import ChecksumMismatch, PullCancelled, SourceFailed
 from tramontane.adapters.sources.hub import fetch_hub, list_hub, parse_hub
 from tramontane.adapters.sources.transfer import Transfer
 from tramontane.foundation.errors import InvalidFields, StorageFull

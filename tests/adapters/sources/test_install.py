@@ -8,8 +8,9 @@ import pytest
 from tests.fakes.hub import FakeHub
 from tests.fakes.tiny_files import folder_files, write_folder, write_gguf, write_wheel
 
+from tramontane.adapters.formats.errors import FileRefused
 from tramontane.adapters.sources.bundle import export_bundle
-from tramontane.adapters.sources.errors import ChecksumMismatch, FileRefused, PullCancelled, SourceFailed
+from tramontane.adapters.sources.errors import ChecksumMismatch, PullCancelled, SourceFailed
 from tramontane.adapters.sources.folders import ModelFolders, read_installed
 from tramontane.adapters.sources.install import Engines, Installer, Request, bundle_entry, draft_entry
 from tramontane.adapters.sources.transfer import Transfer, sha256_of

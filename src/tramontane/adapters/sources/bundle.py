@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from tramontane.adapters.sources.errors import FileRefused, SourceFailed
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.sources.errors import SourceFailed
 from tramontane.adapters.sources.file_rules import is_allowed
 from tramontane.adapters.sources.transfer import Counter, Transfer, check_file, copy_stream
 from tramontane.foundation.store.disk import flush

@@ -1,18 +1,13 @@
 """What can go wrong while weights travel. Each message names the file, what was expected, what was found, and the cure."""
 
-from tramontane.foundation.errors import BadRequest, Conflict, TramontaneError
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.foundation.errors import Conflict, TramontaneError
 
 
 class SourceFailed(TramontaneError):
     """The source cannot be reached or does not have what was asked for: check its address, name and access."""
 
     code = "source_failed"
-
-
-class FileRefused(BadRequest):
-    """A file is truncated, foreign, malformed or could run code: fetch it again or choose another."""
-
-    code = "model_file_refused"
 
 
 class ChecksumMismatch(FileRefused):

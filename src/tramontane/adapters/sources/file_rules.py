@@ -11,16 +11,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tramontane.adapters.sources.errors import FileRefused
-from tramontane.adapters.sources.gguf_header import read_gguf
-from tramontane.adapters.sources.safetensors_header import read_safetensors
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.formats.gguf_header import read_gguf
+from tramontane.adapters.formats.json_file import MAX_TEXT_BYTES, read_json
+from tramontane.adapters.formats.safetensors_header import read_safetensors
 
 ALLOWED_SUFFIXES = frozenset({".gguf", ".safetensors", ".json", ".txt", ".model", ".tekken", ".jinja"})
 WEIGHT_SUFFIXES = frozenset({".gguf", ".safetensors"})
 PICKLE_SUFFIXES = frozenset(
     {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill", ".npy", ".npz", ".h5"}
 )
-MAX_TEXT_BYTES = 256 * 1024 * 1024
 MAX_CONFIG_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 4
 _SHARD = re.compile(r"-0000[2-9]-of-|-000[1-9]\d-of-")
@@ -169,13 +169,7 @@ def _refuse_foreign(path: Path, name: str) -> None:
 
 
 def _parsed(path: Path, name: str) -> Any:
-    size, limit = path.stat().st_size, MAX_CONFIG_BYTES if _is_config(name) else MAX_TEXT_BYTES
-    if size > limit:
-        raise FileRefused(f"{name}: {size:,} bytes, at most {limit:,} are allowed")
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise FileRefused(f"{name}: not sound JSON ({error}); fetch the file again") from None
+    return read_json(path, name, MAX_CONFIG_BYTES if _is_config(name) else MAX_TEXT_BYTES)
 
 
 def _without_code(values: Any) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tramontane.adapters.sources.errors import FileRefused
+from tramontane.adapters.formats.errors import FileRefused
 from tramontane.foundation.errors import Conflict
 from tramontane.records.catalog.aliases import checked_name
 from tramontane.records.catalog.nouns import InstalledModel

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from tramontane.adapters.formats.errors import FileRefused
 from tramontane.adapters.sources.bundle import fetch_bundle
-from tramontane.adapters.sources.errors import FileRefused, SourceFailed
+from tramontane.adapters.sources.errors import SourceFailed
 from tramontane.adapters.sources.file_rules import check_content, strip_code
 from tramontane.adapters.sources.folders import COMMIT, FILES, GATHERED
 from tramontane.adapters.sources.hub import fetch_hub

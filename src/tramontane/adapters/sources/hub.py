@@ -24,7 +24,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers, tqdm
 
-from tramontane.adapters.sources.errors import ChecksumMismatch, FileRefused, SourceFailed
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.sources.errors import ChecksumMismatch, SourceFailed
 from tramontane.adapters.sources.file_rules import is_safe_path, one_model, require_weights, select
 from tramontane.adapters.sources.folders import COMMIT
 from tramontane.adapters.sources.transfer import CountedFile, Counter, Transfer, check_file, sha256_of

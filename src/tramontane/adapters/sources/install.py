@@ -13,8 +13,8 @@ from typing import Protocol
 
 import msgspec
 
+from tramontane.adapters.formats.errors import FileRefused
 from tramontane.adapters.sources.bundle import read_manifest
-from tramontane.adapters.sources.errors import FileRefused
 from tramontane.adapters.sources.folders import PREPARED, ModelFolders, forget_progress, read_installed, write_manifest
 from tramontane.adapters.sources.gather import Gathered, gather
 from tramontane.adapters.sources.summary import FilesSummary, summarise

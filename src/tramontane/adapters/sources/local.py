@@ -5,7 +5,8 @@ Knows paths only. Links are not followed, so a folder cannot draw in files from 
 
 from pathlib import Path
 
-from tramontane.adapters.sources.errors import FileRefused, SourceFailed
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.sources.errors import SourceFailed
 from tramontane.adapters.sources.file_rules import check_content, refuse_code, require_weights, select
 from tramontane.adapters.sources.transfer import Counter, Transfer, copy_stream, files_below
 from tramontane.records.catalog.nouns import LocalSource, Provenance

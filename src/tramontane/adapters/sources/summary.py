@@ -3,14 +3,14 @@
 Knows GGUF fields and `config.json`; knows no source and no engine. `install` shows it to the engine chooser and keeps it.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tramontane.adapters.sources.errors import FileRefused
-from tramontane.adapters.sources.gguf_header import GgufHeader, read_gguf
-from tramontane.adapters.sources.safetensors_header import read_safetensors
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.formats.gguf_header import GgufHeader, read_gguf
+from tramontane.adapters.formats.json_file import read_object
+from tramontane.adapters.formats.safetensors_header import read_safetensors
 from tramontane.records.catalog.nouns import CacheShape
 
 
@@ -68,7 +68,7 @@ def _is_projector(header: GgufHeader) -> bool:
 
 
 def _from_config(folder: Path, names: tuple[str, ...], tensors: list[str]) -> FilesSummary:
-    config = _object(folder / "config.json")
+    config = read_object(folder / "config.json")
     text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
     architecture = config.get("model_type")
     if not isinstance(architecture, str) or not architecture:
@@ -80,7 +80,7 @@ def _from_config(folder: Path, names: tuple[str, ...], tensors: list[str]) -> Fi
         layers=_size(text, "num_hidden_layers"), kv_heads=_size(text, "num_key_value_heads") or heads, head_dim=head_dim
     )
     template = "chat_template.jinja" in names or (
-        "tokenizer_config.json" in names and bool(_object(folder / "tokenizer_config.json").get("chat_template"))
+        "tokenizer_config.json" in names and bool(read_object(folder / "tokenizer_config.json").get("chat_template"))
     )
     return FilesSummary(
         file_format="safetensors",
@@ -97,7 +97,7 @@ def _check_index(folder: Path, names: tuple[str, ...]) -> None:
     """Every shard the index names has to be there."""
     if "model.safetensors.index.json" not in names:
         return
-    weight_map = _object(folder / "model.safetensors.index.json").get("weight_map")
+    weight_map = read_object(folder / "model.safetensors.index.json").get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
         raise FileRefused("model.safetensors.index.json: weight_map is missing; fetch the file again")
     missing = sorted(set(weight_map.values()) - set(names))
@@ -105,13 +105,6 @@ def _check_index(folder: Path, names: tuple[str, ...]) -> None:
         raise FileRefused(
             f"the index names {len(missing)} files that are not there: {', '.join(missing[:3])}; fetch them"
         )
-
-
-def _object(path: Path) -> dict[str, Any]:
-    values = json.loads(path.read_text("utf-8"))
-    if not isinstance(values, dict):
-        raise FileRefused(f"{path.name}: expected a JSON object; fetch the file again")
-    return values
 
 
 def _size(values: dict[str, Any], key: str) -> int:

@@ -6,7 +6,8 @@ The first check in a process reads every byte; later ones trust an unchanged siz
 import threading
 from pathlib import Path, PurePosixPath
 
-from tramontane.adapters.sources.errors import ChecksumMismatch, FileRefused
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.sources.errors import ChecksumMismatch
 from tramontane.adapters.sources.file_rules import WEIGHT_SUFFIXES
 from tramontane.adapters.sources.transfer import Counter, Transfer, check_file, sha256_of
 from tramontane.records.catalog.nouns import FileSpec, InstalledModel

@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tramontane.adapters.sources.errors import ChecksumMismatch, FileRefused, SourceFailed
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.sources.errors import ChecksumMismatch, SourceFailed
 from tramontane.adapters.sources.file_rules import is_allowed, require_weights
 from tramontane.adapters.sources.transfer import Counter, Transfer, copy_stream, sha256_of
 from tramontane.records.catalog.nouns import FileSpec, Provenance, WheelSource

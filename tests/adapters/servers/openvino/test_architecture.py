@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import gguf
+import numpy as np
 import pytest
 from gguf import GGMLQuantizationType
 from tests.fakes.decoder_reference import random_config, random_weights
@@ -12,6 +13,7 @@ from tests.fakes.model_files import write_folder, write_gguf
 from tramontane.adapters.servers.openvino.architecture import Architecture, from_config
 from tramontane.adapters.servers.openvino.errors import ModelFileError, UnsupportedArchitecture
 from tramontane.adapters.servers.openvino.gguf_architecture import from_gguf
+from tramontane.adapters.servers.openvino.gguf_file import GgufFile
 
 
 def config_folder(folder: Path, **changes: object) -> Path:
@@ -25,7 +27,7 @@ def test_both_formats_describe_the_same_model(tmp_path: Path, family: str) -> No
     weights = random_weights(config)
     folder = from_config(write_folder(tmp_path / "folder", config, weights))
     path = write_gguf(tmp_path / "model.gguf", config, weights, GGMLQuantizationType.F32)
-    header = from_gguf(gguf.GGUFReader(path))
+    header = from_gguf(GgufFile(path))
     assert header.norm_eps == pytest.approx(folder.norm_eps)
     assert {**header.to_json(), "norm_eps": 0} == {**folder.to_json(), "norm_eps": 0}
 
@@ -63,7 +65,21 @@ def test_an_unknown_gguf_family_names_the_supported_ones(tmp_path: Path) -> None
     writer.write_kv_data_to_file()
     writer.close()
     with pytest.raises(UnsupportedArchitecture, match=r"'mamba'.*llama, mistral, qwen2, qwen3"):
-        from_gguf(gguf.GGUFReader(tmp_path / "model.gguf"))
+        from_gguf(GgufFile(tmp_path / "model.gguf"))
+
+
+def test_layers_that_differ_have_no_graph(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_head_count([4, 2])
+    writer.add_tensor("token_embd.weight", np.zeros((8, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(UnsupportedArchitecture, match="layers differ"):
+        from_gguf(GgufFile(tmp_path / "model.gguf"))
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:

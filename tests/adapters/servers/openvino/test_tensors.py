@@ -113,6 +113,16 @@ def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
         source.shape("layers.1.up.weight")
 
 
+def test_a_missing_or_cut_gguf_is_refused(tmp_path: Path) -> None:
+    config = random_config("llama")
+    path = write_gguf(tmp_path / "m.gguf", config, random_weights(config), GGMLQuantizationType.Q8_0)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ModelFileError, match="truncated"):
+        open_source(path)
+    with pytest.raises(ModelFileError, match="No such file"):
+        open_source(tmp_path / "none.gguf")
+
+
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGML" + bytes(100))

@@ -4,12 +4,13 @@ Knows where each source keeps names, ids, template and sampling; judges nothing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tramontane.adapters.formats.json_file import read_object
 from tramontane.adapters.servers.completion.profile import TEMPLATE_FILE, TOKENIZER_FILE
 from tramontane.foundation.errors import Misconfigured
 from tramontane.foundation.nouns import Sampling
@@ -35,7 +36,7 @@ def found_in_gguf(metadata: Mapping[str, Any], name: str) -> Found:
     for key in ("tokenizer.ggml.tokens", f"{family}.context_length"):
         if key not in metadata:
             raise Misconfigured(f"GGUF header: {key} is missing; fetch the file again")
-    tokens: list[str] = metadata["tokenizer.ggml.tokens"]
+    tokens: Sequence[str] = metadata["tokenizer.ggml.tokens"]
     ids = {key: metadata.get(f"tokenizer.ggml.{key}_token_id") for key in ("bos", "eos", "eot", "eom")}
     with_bos = metadata.get("tokenizer.ggml.add_bos_token", metadata.get("tokenizer.ggml.model") == "llama")
     return Found(
@@ -50,14 +51,14 @@ def found_in_gguf(metadata: Mapping[str, Any], name: str) -> Found:
     )
 
 
-def _name_of(tokens: list[str], token: int | None) -> str:
+def _name_of(tokens: Sequence[str], token: int | None) -> str:
     return tokens[token] if token is not None and token < len(tokens) else ""
 
 
 def found_in_folder(source: Path, name: str) -> Found:
-    """Read `config.json` (or `params.json`) and `generation_config.json`. Raises Misconfigured naming the file."""
-    config = read_json(source / "config.json") or read_json(source / "params.json")
-    generation = read_json(source / "generation_config.json")
+    """Read `config.json` (or `params.json`) and `generation_config.json`. Raises FileRefused or Misconfigured naming the file."""
+    config = _settings(source / "config.json") or _settings(source / "params.json")
+    generation = _settings(source / "generation_config.json")
     text = {**config, **config.get("text_config", {})}
     context = int(text.get("max_position_embeddings") or text.get("max_seq_len") or text.get("max_seq_length") or 0)
     if not context:
@@ -73,9 +74,9 @@ def found_in_folder(source: Path, name: str) -> Found:
 
 def add_tokenizer_config(found: Found, source: Path) -> None:
     """Add what `tokenizer_config.json`, `tokenizer.json` and the template's own file say."""
-    config = read_json(source / "tokenizer_config.json")
+    config = _settings(source / "tokenizer_config.json")
     found.bos, found.eos = _token_name(config.get("bos_token")), _token_name(config.get("eos_token"))
-    tokenizer = read_json(source / TOKENIZER_FILE)
+    tokenizer = _settings(source / TOKENIZER_FILE)
     added = {token["content"]: int(token["id"]) for token in tokenizer.get("added_tokens", [])}
     adds_bos = config.get("add_bos_token", json.dumps(found.bos) in json.dumps(tokenizer.get("post_processor")))
     found.bos_id = added.get(found.bos) if adds_bos and found.bos else None
@@ -107,12 +108,5 @@ def _ids(value: Any) -> list[int]:
     return [int(item) for item in value] if isinstance(value, list) else [int(value)]
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, empty where the file is missing. Raises Misconfigured for one that is malformed."""
-    if not path.exists():
-        return {}
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise Misconfigured(f"{path.name} is not readable as JSON ({error}); fetch the file again") from error
-    return value if isinstance(value, dict) else {}
+def _settings(path: Path) -> dict[str, Any]:
+    return read_object(path, optional=True)

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from tramontane.adapters.formats.gguf_header import read_gguf
+from tramontane.adapters.formats.json_file import read_object
 from tramontane.adapters.servers.completion.conversation import Traits
-from tramontane.adapters.servers.completion.gguf_metadata import read_metadata
 from tramontane.adapters.servers.completion.gguf_tokenizer import build_tokenizer
 from tramontane.adapters.servers.completion.profile import (
     PROFILE_FILE,
@@ -28,7 +29,6 @@ from tramontane.adapters.servers.completion.profile_sources import (
     add_tokenizer_config,
     found_in_folder,
     found_in_gguf,
-    read_json,
 )
 from tramontane.adapters.servers.completion.template import ChatTemplate, SpecialNames, default_template
 from tramontane.adapters.servers.completion.tokenizer import FastTokenizer
@@ -52,12 +52,12 @@ def write_profile(source: Path | Mapping[str, Any], folder: Path, name: str) -> 
     """Write `profile.json`, the tokenizer and the template into `folder`, which exists.
 
     `source` is a GGUF file, its metadata already read (key to plain value), or a Hugging Face folder.
-    Raises Misconfigured when a file is missing or the vocabulary's kind is unknown, naming it.
+    Raises FileRefused for a damaged file and Misconfigured when one is missing or the vocabulary's kind is unknown.
     """
     if isinstance(source, Path) and source.is_dir():
         _from_folder(source, folder, name)
         return
-    metadata = read_metadata(source) if isinstance(source, Path) else source
+    metadata = read_gguf(source, whole_lists=True).values if isinstance(source, Path) else source
     found = found_in_gguf(metadata, name)
     build_tokenizer(metadata).save(str(folder / TOKENIZER_FILE))
     _finish(found, folder)
@@ -106,7 +106,7 @@ def _finish(found: Found, folder: Path) -> None:
 
 def _finish_mistral(found: Found, tekken: Path, folder: Path) -> None:
     shutil.copyfile(tekken, folder / TEKKEN_FILE)
-    config = read_json(tekken)
+    config = read_object(tekken)
     named = {str(token["token_str"]): int(token["rank"]) for token in config.get("special_tokens") or []}
     version = str(config.get("config", {}).get("version", "v3"))
     number = int("".join(filter(str.isdigit, version.split("m")[0])) or 3)

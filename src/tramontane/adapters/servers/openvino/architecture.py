@@ -6,13 +6,13 @@ A family or feature without a graph raises `UnsupportedArchitecture`, which name
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tramontane.adapters.servers.openvino.errors import ModelFileError, UnsupportedArchitecture
+from tramontane.adapters.formats.json_file import read_object
+from tramontane.adapters.servers.openvino.errors import ModelFileError, UnsupportedArchitecture, refused_as_damaged
 from tramontane.adapters.servers.openvino.families import SUPPORTED_FAMILIES
 from tramontane.adapters.servers.openvino.rope import scaled_frequencies
 
@@ -68,9 +68,8 @@ def unsupported(what: str) -> UnsupportedArchitecture:
 
 def from_config(folder: Path) -> Architecture:
     """Read `config.json` (and `generation_config.json` where present) of a Hugging Face folder."""
-    config = _read_json(folder / "config.json")
-    generation_path = folder / "generation_config.json"
-    generation = _read_json(generation_path) if generation_path.exists() else {}
+    config = read_settings(folder / "config.json")
+    generation = read_settings(folder / "generation_config.json", optional=True)
     family = str(config.get("model_type"))
     if family not in SUPPORTED_FAMILIES:
         raise unsupported(f"model_type {family!r}")
@@ -133,11 +132,7 @@ def token_ids(value: Any) -> tuple[int, ...]:
     return tuple(int(item) for item in value) if isinstance(value, list | tuple) else (int(value),)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"{path}: not readable as JSON ({error}); fetch the file again") from error
-    if not isinstance(values, dict):
-        raise ModelFileError(f"{path}: expected a JSON object; fetch the file again")
-    return values
+def read_settings(path: Path, *, optional: bool = False) -> dict[str, Any]:
+    """A JSON object of a model's folder; empty where an optional file is missing. Raises ModelFileError."""
+    with refused_as_damaged():
+        return read_object(path, optional=optional)

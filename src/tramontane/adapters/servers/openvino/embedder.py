@@ -4,7 +4,6 @@ Knows the model folder's configuration files, padding and batching; knows no tok
 process calls it from any thread, one call at a time.
 """
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import openvino as ov
 
+from tramontane.adapters.servers.openvino.architecture import read_settings
 from tramontane.adapters.servers.openvino.bert_graph import BertArchitecture, build_bert
 from tramontane.adapters.servers.openvino.errors import ModelFileError, StepRefused, UnsupportedArchitecture
 from tramontane.adapters.servers.openvino.safetensors_file import SafetensorsFile
@@ -98,7 +98,7 @@ def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
 
 def read_bert_architecture(folder: Path) -> BertArchitecture:
     """The encoder's shape. Raises ModelFileError or UnsupportedArchitecture."""
-    config = _json(folder / "config.json")
+    config = read_settings(folder / "config.json")
     if config.get("model_type") != "bert" or config.get("position_embedding_type", "absolute") != "absolute":
         raise UnsupportedArchitecture(
             f"model_type {config.get('model_type')!r} has no embedding graph (supported: bert)"
@@ -108,7 +108,7 @@ def read_bert_architecture(folder: Path) -> BertArchitecture:
         raise UnsupportedArchitecture(
             f"hidden_act {activation!r} has no embedding graph (supported: gelu, gelu_new, relu)"
         )
-    limit = _json(folder / "sentence_bert_config.json", optional=True).get("max_seq_length")
+    limit = read_settings(folder / "sentence_bert_config.json", optional=True).get("max_seq_length")
     try:
         positions = int(config["max_position_embeddings"])
         return BertArchitecture(
@@ -119,7 +119,7 @@ def read_bert_architecture(folder: Path) -> BertArchitecture:
             max_tokens=min(positions, int(limit)) if limit else positions,
             vocab_size=int(config["vocab_size"]),
             activation=activation,
-            pooling=_pooling(_json(folder / "1_Pooling" / "config.json", optional=True)),
+            pooling=_pooling(read_settings(folder / "1_Pooling" / "config.json", optional=True)),
         )
     except KeyError as error:
         raise ModelFileError(f"{folder / 'config.json'}: field {error} is missing; fetch the file again") from error
@@ -133,15 +133,3 @@ def _pooling(config: dict[str, Any]) -> str:
     if len(modes) > 1 or modes[0] not in known:
         raise UnsupportedArchitecture(f"pooling {', '.join(modes)} has no embedding graph (supported: mean, cls)")
     return known[modes[0]]
-
-
-def _json(path: Path, optional: bool = False) -> dict[str, Any]:
-    if optional and not path.exists():
-        return {}
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"{path}: not readable as JSON ({error}); fetch the file again") from error
-    if not isinstance(values, dict):
-        raise ModelFileError(f"{path}: expected a JSON object; fetch the file again")
-    return values

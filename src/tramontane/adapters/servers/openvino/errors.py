@@ -3,6 +3,10 @@
 Each message names the file, field or family and says what to do about it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tramontane.adapters.formats.errors import FileRefused
 from tramontane.foundation.errors import Misconfigured, TramontaneError
 
 
@@ -26,3 +30,14 @@ class StepRefused(TramontaneError):
     """A step's arrays contradict each other or name blocks, rows or tokens that do not exist: a fault of the caller."""
 
     code = "step_refused"
+
+
+@contextmanager
+def refused_as_damaged() -> Iterator[None]:
+    """What the formats refuse is here a damaged file of an installed model, which no caller of the engine can mend."""
+    try:
+        yield
+    except FileRefused as error:
+        raise ModelFileError(error.message) from error
+    except OSError as error:
+        raise ModelFileError(f"{error.filename}: {error.strerror}; fetch the file again") from error

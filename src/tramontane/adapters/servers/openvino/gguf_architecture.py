@@ -1,47 +1,43 @@
 """The architecture in a GGUF file's header.
 
-Knows the header's field names; knows no tensor's content. `gguf_tensors` calls it when it opens a file.
+Knows the header's field names, and of the tensors only those that describe the shape. `gguf_tensors` calls it when it
+opens a file.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from gguf import GGUFReader
 
 from tramontane.adapters.servers.openvino.architecture import Architecture, token_ids, unsupported
 from tramontane.adapters.servers.openvino.errors import ModelFileError
 from tramontane.adapters.servers.openvino.families import SUPPORTED_FAMILIES
+from tramontane.adapters.servers.openvino.gguf_file import GgufFile
 from tramontane.adapters.servers.openvino.rope import scaled_frequencies
 
-_GGUF_LONG_FIELDS = (
-    "tokenizer.ggml.tokens",
-    "tokenizer.ggml.token_type",
-    "tokenizer.ggml.scores",
-    "tokenizer.ggml.merges",
-)
+_ROPE_FACTORS = "rope_freqs.weight"
 
 
-def from_gguf(reader: GGUFReader) -> Architecture:
-    """Read the header of an open GGUF file; the caller has validated the file's structure."""
-    fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith(_GGUF_LONG_FIELDS)}
-    tensors = {tensor.name for tensor in reader.tensors}
-    family = str(fields.get("general.architecture"))
+def from_gguf(file: GgufFile) -> Architecture:
+    """The shape of the model in a file. Raises ModelFileError for a missing field, UnsupportedArchitecture by name."""
+    fields, tensors, family = file.header.values, file.names(), file.header.architecture
     if family not in SUPPORTED_FAMILIES:
         raise unsupported(f"general.architecture {family!r}")
     if fields.get(f"{family}.expert_count"):
         raise unsupported(f"{family} with a mixture of experts")
     if any(name.startswith("rope_factors_") for name in tensors):
         raise unsupported("rope_scaling type 'longrope'")
-    factors = next((tensor.data for tensor in reader.tensors if tensor.name == "rope_freqs.weight"), None)
+    factors = file.widen(_ROPE_FACTORS, file.raw_rows(_ROPE_FACTORS)) if _ROPE_FACTORS in tensors else None
     try:
-        return _from_gguf_values(family, fields, tensors, factors, _gguf_vocab_size(reader))
+        return _from_gguf_values(family, fields, tensors, factors, file.shape("token_embd.weight")[0])
     except KeyError as error:
         raise ModelFileError(f"GGUF header: field {error} is missing; fetch the file again") from error
+    except TypeError:
+        raise unsupported(f"{family} whose layers differ from one another") from None
 
 
 def _from_gguf_values(
-    family: str, fields: Mapping[str, Any], tensors: set[str], factors: np.ndarray | None, vocab_size: int
+    family: str, fields: Mapping[str, Any], tensors: frozenset[str], factors: np.ndarray | None, vocab_size: int
 ) -> Architecture:
     def field(name: str, default: Any = None) -> Any:
         return fields[f"{family}.{name}"] if default is None else fields.get(f"{family}.{name}", default)
@@ -88,10 +84,3 @@ def _from_gguf_values(
             )
         ),
     )
-
-
-def _gguf_vocab_size(reader: GGUFReader) -> int:
-    for tensor in reader.tensors:
-        if tensor.name == "token_embd.weight":
-            return int(tensor.shape[1])
-    raise ModelFileError("GGUF: tensor 'token_embd.weight' is missing; fetch the file again")

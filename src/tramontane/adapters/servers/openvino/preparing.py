@@ -4,7 +4,6 @@ Called by the installer through the composition root, from a thread. An error ra
 process. Knows nothing of weights itself, so that importing it costs nothing.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,8 @@ from typing import IO
 
 import msgspec
 
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.formats.json_file import read_object
 from tramontane.adapters.servers.openvino.arrival import Outcome
 from tramontane.adapters.servers.processes.child import bare_environment
 from tramontane.foundation import errors
@@ -40,10 +41,9 @@ def prepare_weights(weights: Path, folder: Path, report: ProgressReport) -> floa
 def is_encoder(weights: Path) -> bool:
     """Whether this is a Hugging Face folder whose config names a BERT encoder."""
     try:
-        values = json.loads((weights / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_object(weights / "config.json").get("model_type") == "bert"
+    except FileRefused:
         return False
-    return isinstance(values, dict) and values.get("model_type") == "bert"
 
 
 def _run(verb: str, weights: Path, folder: Path, report: ProgressReport) -> Outcome:

@@ -1,7 +1,7 @@
 """The safetensors file format: a mapped reader and a streaming writer.
 
-Knows the header and the element types weights come in; knows no tensor name. Neither side holds the file in memory:
-the reader maps it, the writer is told all shapes before it is given the first tensor.
+Knows the element types weights come in, over the checked header; knows no tensor name. Neither side holds the file in
+memory: the reader maps it, the writer is told all shapes before it is given the first tensor.
 """
 
 import json
@@ -9,13 +9,13 @@ import mmap
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
-from tramontane.adapters.servers.openvino.errors import ModelFileError
+from tramontane.adapters.formats.safetensors_header import TensorPlace, read_safetensors
+from tramontane.adapters.servers.openvino.errors import ModelFileError, refused_as_damaged
 
-HEADER_LIMIT_BYTES = 100_000_000
 _ELEMENT_TYPES: dict[str, np.dtype] = {
     "F32": np.dtype(np.float32),
     "F16": np.dtype(np.float16),
@@ -31,29 +31,32 @@ class SafetensorsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._map = _map(path)
+        with refused_as_damaged():
+            self._header = read_safetensors(path)
+            self._map = _map(path)
         self._bytes = np.frombuffer(self._map, np.uint8)
-        self._data_begin, self._header = _read_header(path, self._bytes)
+        for name, place in self._header.tensors.items():
+            if place.kind not in _ELEMENT_TYPES:
+                raise ModelFileError(f"{path}: tensor {name!r} is {place.kind}, expected {', '.join(_ELEMENT_TYPES)}")
 
     def names(self) -> list[str]:
         """The tensors in the file, in header order."""
-        return list(self._header)
+        return list(self._header.tensors)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor."""
-        return tuple(self._entry(name)["shape"])
+        return self._place(name).shape
 
     def view(self, name: str) -> np.ndarray:
         """A view of the mapped elements, not to be written to; BF16 comes as its uint16 bits."""
-        entry = self._entry(name)
-        begin, end = entry["data_offsets"]
-        raw = self._bytes[self._data_begin + begin : self._data_begin + end]
-        return raw.view(_ELEMENT_TYPES[entry["dtype"]]).reshape(entry["shape"])
+        place, data = self._place(name), self._header.data_begin
+        raw = self._bytes[data + place.begin : data + place.end]
+        return raw.view(_ELEMENT_TYPES[place.kind]).reshape(place.shape)
 
     def rows_f32(self, name: str, begin: int, end: int) -> np.ndarray:
         """Rows [begin, end) of a tensor as float32."""
         part = self.view(name)[begin:end]
-        if self._entry(name)["dtype"] == "BF16":
+        if self._place(name).kind == "BF16":
             return (part.astype(np.uint32) << 16).view(np.float32)
         return part.astype(np.float32)
 
@@ -62,48 +65,17 @@ class SafetensorsFile:
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
-    def _entry(self, name: str) -> dict[str, Any]:
+    def _place(self, name: str) -> TensorPlace:
         try:
-            return self._header[name]
+            return self._header.tensors[name]
         except KeyError:
             raise ModelFileError(f"{self.path}: tensor {name!r} is missing; fetch the file again") from None
 
 
 def _map(path: Path) -> mmap.mmap:
     """A private mapping: writable, as sharing it with the plugin demands, though nobody writes."""
-    try:
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"{path}: not readable ({error}); fetch the file again") from error
-
-
-def _read_header(path: Path, mapped: np.ndarray) -> tuple[int, dict]:
-    if mapped.size < 8:
-        raise ModelFileError(f"{path}: {mapped.size} bytes, expected a header of at least 8; fetch the file again")
-    (header_bytes,) = struct.unpack("<Q", mapped[:8].tobytes())
-    if header_bytes > min(mapped.size - 8, HEADER_LIMIT_BYTES):
-        raise ModelFileError(f"{path}: header says {header_bytes} bytes, file has {mapped.size}; fetch the file again")
-    try:
-        header = json.loads(mapped[8 : 8 + header_bytes].tobytes())
-        header.pop("__metadata__", None)
-        for name, entry in header.items():
-            _check_entry(path, name, entry, mapped.size - 8 - header_bytes)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelFileError(f"{path}: malformed header ({error}); fetch the file again") from error
-    return 8 + header_bytes, header
-
-
-def _check_entry(path: Path, name: str, entry: dict, data_bytes: int) -> None:
-    if entry["dtype"] not in _ELEMENT_TYPES:
-        raise ModelFileError(f"{path}: tensor {name!r} is {entry['dtype']}, expected {', '.join(_ELEMENT_TYPES)}")
-    begin, end = entry["data_offsets"]
-    expected = int(np.prod(entry["shape"], dtype=np.int64)) * _ELEMENT_TYPES[entry["dtype"]].itemsize
-    if not 0 <= begin <= end <= data_bytes or end - begin != expected:
-        raise ModelFileError(
-            f"{path}: tensor {name!r} spans bytes {begin} to {end} of {data_bytes}, expected {expected}; "
-            "fetch the file again"
-        )
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
 class SafetensorsWriter:

@@ -4,12 +4,11 @@ Knows how Hugging Face folders name and fuse the tensors of the supported famili
 knows neither the graph nor the prepared format. `prepare` reads through it, so no whole model is ever in memory.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from tramontane.adapters.servers.openvino.architecture import from_config
+from tramontane.adapters.servers.openvino.architecture import from_config, read_settings
 from tramontane.adapters.servers.openvino.errors import ModelFileError
 from tramontane.adapters.servers.openvino.gguf_tensors import GgufSource
 from tramontane.adapters.servers.openvino.safetensors_file import SafetensorsFile
@@ -83,9 +82,9 @@ def _open_shards(folder: Path) -> dict[str, SafetensorsFile]:
         single = SafetensorsFile(folder / "model.safetensors")
         return {name: single for name in single.names()}
     try:
-        weight_map = json.loads(index_path.read_text("utf-8"))["weight_map"]
+        weight_map = read_settings(index_path)["weight_map"]
         names = {str(shard) for shard in weight_map.values()}
-    except (ValueError, KeyError, AttributeError) as error:
+    except (KeyError, AttributeError) as error:
         raise ModelFileError(f"{index_path}: malformed index ({error}); fetch the file again") from error
     if any(Path(name).name != name for name in names):
         raise ModelFileError(f"{index_path}: a shard lies outside the folder; fetch the file again")

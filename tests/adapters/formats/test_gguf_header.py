@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.tiny_files import TEMPLATE, write_gguf
 
-from tramontane.adapters.sources.errors import FileRefused
-from tramontane.adapters.sources.gguf_header import MAX_HEADER_BYTES, MAX_KEYS, check_gguf, read_gguf
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.formats.gguf_header import MAX_HEADER_BYTES, MAX_KEYS, check_gguf, read_gguf
 
 U32, STRING, ARRAY = 4, 8, 9
 
@@ -221,3 +221,35 @@ def test_many_texts_are_passed_over_exactly(texts: list[bytes]) -> None:
 def test_no_random_bytes_escape_the_check(content: bytes) -> None:
     with pytest.raises(FileRefused):
         check_gguf(io.BytesIO(b"GGUF" + content), "model.gguf", len(content) + 4)
+
+
+@given(st.lists(st.text(max_size=300), min_size=65, max_size=300), st.lists(st.integers(0, 2**32 - 1), max_size=200))
+@settings(max_examples=50, deadline=2_000)
+def test_whole_lists_are_what_was_written(texts: list[str], numbers: list[int]) -> None:
+    packed = b"".join(text(item.encode()) for item in texts)
+    keys = [
+        ARCHITECTURE,
+        key("words", ARRAY, struct.pack("<IQ", STRING, len(texts)) + packed),
+        key("numbers", ARRAY, struct.pack(f"<IQ{len(numbers)}I", U32, len(numbers), *numbers)),
+        key("last", STRING, text(b"end")),
+    ]
+    content = file_of(keys, [])
+    header = check_gguf(io.BytesIO(content), "model.gguf", len(content), whole_lists=True)
+    assert header.values["words"] == tuple(texts)
+    assert header.values["numbers"] == tuple(numbers)
+    assert header.values["last"] == "end"
+
+
+def test_a_vocabulary_larger_than_the_reading_window_is_whole() -> None:
+    texts = [f"{number}" * 40 for number in range(20_000)]
+    packed = b"".join(text(item.encode()) for item in texts)
+    content = file_of([ARCHITECTURE, key("a", ARRAY, struct.pack("<IQ", STRING, len(texts)) + packed)], [])
+    header = check_gguf(io.BytesIO(content), "model.gguf", len(content), whole_lists=True)
+    assert header.values["a"] == tuple(texts)
+
+
+def test_an_item_that_is_no_text_is_refused_where_it_is_kept() -> None:
+    packed = b"".join(text(b"\xff") for _ in range(100))
+    content = file_of([ARCHITECTURE, key("a", ARRAY, struct.pack("<IQ", STRING, 100) + packed)], [])
+    with pytest.raises(FileRefused, match="not UTF-8"):
+        check_gguf(io.BytesIO(content), "model.gguf", len(content), whole_lists=True)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.tiny_files import safetensors_bytes
 
-from tramontane.adapters.sources.errors import FileRefused
-from tramontane.adapters.sources.safetensors_header import SafetensorsHeader, check_safetensors
+from tramontane.adapters.formats.errors import FileRefused
+from tramontane.adapters.formats.safetensors_header import SafetensorsHeader, TensorPlace, check_safetensors
 
 SOUND = safetensors_bytes({"a": np.zeros((4, 8)), "b": np.zeros(3)})
 
@@ -30,7 +30,8 @@ def entry(kind: str, shape: list[int], begin: int, end: int) -> dict[str, object
 
 def test_a_sound_file_says_what_it_holds() -> None:
     header = check(SOUND)
-    assert header.tensors["a"] == ("F32", (4, 8))
+    assert header.tensors["a"] == TensorPlace("F32", (4, 8), 0, 128)
+    assert header.data_begin + header.tensors["b"].end == header.size_bytes
     assert header.parameters == 35
     assert header.metadata == {"format": "pt"}
 

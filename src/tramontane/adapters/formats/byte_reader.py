@@ -6,11 +6,13 @@ Knows little-endian layout and says which bytes were expected when they are miss
 import struct
 from typing import BinaryIO
 
-from tramontane.adapters.sources.errors import FileRefused
+from tramontane.adapters.formats.errors import FileRefused
 
 _WINDOW_BYTES = 1 << 18
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
+Texts = list[bytes]
+"""Texts as they stand in a file, not decoded."""
 
 
 class ByteReader:
@@ -52,15 +54,21 @@ class ByteReader:
         self._require(count, what)
         self.position += count
 
-    def skip_texts(self, count: int, limit_bytes: int, what: str) -> None:
-        """Pass over `count` texts, each after its length in 8 bytes. Vocabularies have hundreds of thousands."""
+    def texts(self, count: int, limit_bytes: int, what: str, kept: Texts | None = None) -> None:
+        """Pass over `count` texts, each after its length in 8 bytes, and put them into `kept` where it is given.
+
+        Vocabularies have hundreds of thousands.
+        """
         while count:
             length = self.u64(f"the length of a text of {what}")
             self._check_text(length, limit_bytes, what)
-            self.skip(length, what)
-            count = self._skip_texts_in_window(count - 1, limit_bytes, what)
+            if kept is None:
+                self.skip(length, what)
+            else:
+                kept.append(self.bytes(length, what))
+            count = self._texts_in_window(count - 1, limit_bytes, what, kept)
 
-    def _skip_texts_in_window(self, count: int, limit_bytes: int, what: str) -> int:
+    def _texts_in_window(self, count: int, limit_bytes: int, what: str, kept: Texts | None) -> int:
         """As far as the bytes at hand reach; how many texts remain."""
         window, end = self._window, len(self._window)
         place = self.position - self._window_begin
@@ -69,6 +77,8 @@ class ByteReader:
             self._check_text(length, limit_bytes, what)
             if place + 8 + length > end:
                 break
+            if kept is not None:
+                kept.append(window[place + 8 : place + 8 + length])
             place += 8 + length
             count -= 1
         self.position = max(self.position, self._window_begin + place)
@@ -90,6 +100,10 @@ class ByteReader:
         """One value of the given layout."""
         value: int | float | bool = layout.unpack(self.bytes(layout.size, what))[0]
         return value
+
+    def numbers(self, layout: struct.Struct, count: int, what: str) -> tuple[int | float, ...]:
+        """`count` values of a layout of one number."""
+        return struct.unpack(f"<{count}{layout.format[-1]}", self.bytes(count * layout.size, what))
 
     def refused(self, problem: str) -> FileRefused:
         """The error for this file, ready to raise."""

@@ -1,9 +1,11 @@
 """Checks a GGUF file's header before any native code sees it, and says what the file holds.
 
 Pure Python, bounded in time and memory, reads no tensor data. Anything out of order raises FileRefused naming the bytes
-expected and found. The install verbs call it for every GGUF file that arrives.
+expected and found. The install verbs call it for every GGUF file that arrives; the engine's tensors and the words'
+vocabulary are read through the same header.
 """
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from typing import BinaryIO
 
 from gguf.constants import GGML_QUANT_SIZES
 
-from tramontane.adapters.sources.byte_reader import ByteReader
+from tramontane.adapters.formats.byte_reader import ByteReader
 
 MAX_KEYS = 65_536
 MAX_TENSORS = 65_536
@@ -59,7 +61,10 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a sound file says of itself. `values` keeps scalars and short lists; long lists are counted in `lengths`."""
+    """What a sound file says of itself. `values` keeps scalars and lists; `lengths` counts the lists' items.
+
+    A long list is None in `values` unless whole lists were asked for.
+    """
 
     version: int
     architecture: str
@@ -78,7 +83,7 @@ class GgufHeader:
     @property
     def parameters(self) -> int:
         """How many weights the tensors hold."""
-        return sum(_product(tensor.dimensions) for tensor in self.tensors)
+        return sum(math.prod(tensor.dimensions) for tensor in self.tensors)
 
     def number(self, key: str) -> int:
         """An integer field of the architecture, such as `context_length`; 0 when absent or of another type."""
@@ -86,13 +91,13 @@ class GgufHeader:
         return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def read_gguf(path: Path) -> GgufHeader:
-    """Check a file on disk. Raises FileRefused."""
+def read_gguf(path: Path, *, whole_lists: bool = False) -> GgufHeader:
+    """Check a file on disk; `whole_lists` keeps long lists too, such as the vocabulary. Raises FileRefused."""
     with path.open("rb") as file:
-        return check_gguf(file, path.name, path.stat().st_size)
+        return check_gguf(file, path.name, path.stat().st_size, whole_lists=whole_lists)
 
 
-def check_gguf(file: BinaryIO, name: str, size_bytes: int) -> GgufHeader:
+def check_gguf(file: BinaryIO, name: str, size_bytes: int, *, whole_lists: bool = False) -> GgufHeader:
     """Check an open file of `size_bytes`. Raises FileRefused, and nothing else, whatever the bytes are."""
     reader = ByteReader(file, name, size_bytes, MAX_HEADER_BYTES)
     version = _read_start(reader, size_bytes)
@@ -102,7 +107,7 @@ def check_gguf(file: BinaryIO, name: str, size_bytes: int) -> GgufHeader:
         raise reader.refused(
             f"says {tensor_count:,} tensors and {key_count:,} keys, at most {MAX_TENSORS:,} and {MAX_KEYS:,} are allowed"
         )
-    values, lengths = _read_keys(reader, key_count)
+    values, lengths = _read_keys(reader, key_count, MAX_ARRAY_ITEMS if whole_lists else _KEPT_ITEMS)
     alignment = _alignment(reader, values)
     tensors = _read_tensors(reader, tensor_count, alignment)
     data_begin = -(-reader.position // alignment) * alignment
@@ -125,7 +130,7 @@ def _read_start(reader: ByteReader, size_bytes: int) -> int:
     return version
 
 
-def _read_keys(reader: ByteReader, count: int) -> tuple[dict[str, Value], dict[str, int]]:
+def _read_keys(reader: ByteReader, count: int, kept_items: int) -> tuple[dict[str, Value], dict[str, int]]:
     values: dict[str, Value] = {}
     lengths: dict[str, int] = {}
     for index in range(count):
@@ -133,17 +138,17 @@ def _read_keys(reader: ByteReader, count: int) -> tuple[dict[str, Value], dict[s
         if key in values:
             raise reader.refused(f"has the key {key[:80]!r} twice")
         kind = reader.u32(f"the type of {key[:80]}")
-        values[key], length = _read_value(reader, kind, key[:80], nesting=0)
+        values[key], length = _read_value(reader, kind, key[:80], kept_items)
         if length is not None:
             lengths[key] = length
     return values, lengths
 
 
-def _read_value(reader: ByteReader, kind: int, key: str, nesting: int) -> tuple[Value, int | None]:
+def _read_value(reader: ByteReader, kind: int, key: str, kept_items: int, nesting: int = 0) -> tuple[Value, int | None]:
     if kind == _STRING:
         return _text(reader, key, MAX_STRING_BYTES), None
     if kind == _ARRAY:
-        return _read_array(reader, key, nesting + 1)
+        return _read_array(reader, key, kept_items, nesting + 1)
     if kind not in _SCALARS:
         raise reader.refused(f"field {key!r} has the unknown type {kind}")
     value = reader.number(_SCALARS[kind], key)
@@ -152,7 +157,7 @@ def _read_value(reader: ByteReader, kind: int, key: str, nesting: int) -> tuple[
     return bool(value) if kind == _BOOL else value, None
 
 
-def _read_array(reader: ByteReader, key: str, nesting: int) -> tuple[Value, int]:
+def _read_array(reader: ByteReader, key: str, kept_items: int, nesting: int) -> tuple[Value, int]:
     if nesting > MAX_NESTING:
         raise reader.refused(f"field {key!r} nests lists more than {MAX_NESTING} deep")
     if nesting > 1:
@@ -161,32 +166,33 @@ def _read_array(reader: ByteReader, key: str, nesting: int) -> tuple[Value, int]
     count = reader.u64(f"the length of {key}")
     if count > MAX_ARRAY_ITEMS:
         raise reader.refused(f"field {key!r} has {count:,} items, at most {MAX_ARRAY_ITEMS:,} are allowed")
+    kept = count <= kept_items
     if kind in _SCALARS:
         layout = _SCALARS[kind]
-        if count > _KEPT_ITEMS:
-            reader.skip(count * layout.size, f"the items of {key}")
-            return None, count
-        return tuple(reader.number(layout, key) for _ in range(count)), count
-    if kind == _STRING and count > _KEPT_ITEMS:
-        reader.skip_texts(count, MAX_STRING_BYTES, key)
+        if kept:
+            return reader.numbers(layout, count, key), count
+        reader.skip(count * layout.size, f"the items of {key}")
         return None, count
-    kept: list[Value] = []
-    for _ in range(count):
-        item, _ = _read_value(reader, kind, key, nesting)
-        if count <= _KEPT_ITEMS:
-            kept.append(item)
-    return (tuple(kept) if count <= _KEPT_ITEMS else None), count
+    if kind == _STRING:
+        return _read_texts(reader, key, count, kept), count
+    items = [_read_value(reader, kind, key, kept_items, nesting)[0] for _ in range(count)]
+    return (tuple(items) if kept else None), count
 
 
-def _text_length(reader: ByteReader, what: str, limit_bytes: int) -> int:
-    length = reader.u64(f"the length of {what}")
-    if length > limit_bytes:
-        raise reader.refused(f"{what} is a text of {length:,} bytes, at most {limit_bytes:,} are allowed")
-    return length
+def _read_texts(reader: ByteReader, key: str, count: int, kept: bool) -> Value:
+    texts: list[bytes] | None = [] if kept else None
+    reader.texts(count, MAX_STRING_BYTES, key, texts)
+    return None if texts is None else tuple(_decoded(reader, text, f"an item of {key}") for text in texts)
 
 
 def _text(reader: ByteReader, what: str, limit_bytes: int) -> str:
-    data = reader.bytes(_text_length(reader, what, limit_bytes), what)
+    length = reader.u64(f"the length of {what}")
+    if length > limit_bytes:
+        raise reader.refused(f"{what} is a text of {length:,} bytes, at most {limit_bytes:,} are allowed")
+    return _decoded(reader, reader.bytes(length, what), what)
+
+
+def _decoded(reader: ByteReader, data: bytes, what: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -225,7 +231,7 @@ def _tensor_bytes(reader: ByteReader, shown: str, dimensions: tuple[int, ...], k
     if kind not in _QUANT_SIZES:
         raise reader.refused(f"{shown} has the unknown element type {kind}")
     block, block_bytes = _QUANT_SIZES[kind]
-    elements = _product(dimensions)
+    elements = math.prod(dimensions)
     if 0 in dimensions or elements >= 1 << 63:
         raise reader.refused(f"{shown} has the impossible dimensions {dimensions}")
     if dimensions[0] % block:
@@ -247,13 +253,6 @@ def _check_places(reader: ByteReader, tensors: tuple[TensorInfo, ...], data_byte
         raise reader.refused(
             f"has {found - end:,} bytes after its last tensor, at most {alignment} of padding are expected"
         )
-
-
-def _product(dimensions: tuple[int, ...]) -> int:
-    result = 1
-    for size in dimensions:
-        result *= size
-    return result
 
 
 def _shown(data: bytes) -> str:

@@ -5,12 +5,13 @@ hide behind the tensors.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tramontane.adapters.sources.byte_reader import ByteReader
+from tramontane.adapters.formats.byte_reader import ByteReader
 
 MAX_HEADER_BYTES = 100_000_000
 MAX_TENSORS = 1_000_000
@@ -23,23 +24,28 @@ _ELEMENT_BITS: Mapping[str, int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class SafetensorsHeader:
-    """What a sound file holds: element type and shape by tensor name, and its free-form notes."""
+class TensorPlace:
+    """One tensor: its element type as the format names it, its shape, and its bytes relative to the data's beginning."""
 
-    tensors: Mapping[str, tuple[str, tuple[int, ...]]] = field(repr=False)
+    kind: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class SafetensorsHeader:
+    """What a sound file holds: its tensors by name, its free-form notes, and where the data begins."""
+
+    tensors: Mapping[str, TensorPlace] = field(repr=False)
     metadata: Mapping[str, str]
+    data_begin: int
     size_bytes: int
 
     @property
     def parameters(self) -> int:
         """How many elements the tensors hold."""
-        total = 0
-        for _, shape in self.tensors.values():
-            elements = 1
-            for size in shape:
-                elements *= size
-            total += elements
-        return total
+        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
 
 
 def read_safetensors(path: Path) -> SafetensorsHeader:
@@ -70,7 +76,7 @@ def check_safetensors(file: BinaryIO, name: str, size_bytes: int) -> Safetensors
     if end != found:
         word = "truncated: " if found < end else ""
         raise reader.refused(f"{word}expected {end:,} bytes of tensor data, the file has {found:,}")
-    return SafetensorsHeader(tensors, metadata, size_bytes)
+    return SafetensorsHeader(tensors, metadata, 8 + length, size_bytes)
 
 
 def _parse(reader: ByteReader, text: bytes) -> dict[str, Any]:
@@ -89,22 +95,17 @@ def _parse(reader: ByteReader, text: bytes) -> dict[str, Any]:
     return header
 
 
-def _check_tensors(reader: ByteReader, header: dict[str, Any]) -> tuple[dict[str, tuple[str, tuple[int, ...]]], int]:
-    tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
-    places: list[tuple[int, int, str]] = []
-    for name, entry in header.items():
-        kind, shape, begin, end = _read_entry(reader, name, entry)
-        tensors[name] = (kind, shape)
-        places.append((begin, end, name))
+def _check_tensors(reader: ByteReader, header: dict[str, Any]) -> tuple[dict[str, TensorPlace], int]:
+    tensors = {name: _read_entry(reader, name, entry) for name, entry in header.items()}
     reached = 0
-    for begin, end, name in sorted(places):
-        if begin != reached:
-            raise reader.refused(f"tensor {name[:80]!r} begins at {begin:,}, expected {reached:,}")
-        reached = end
+    for name, place in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end, item[0])):
+        if place.begin != reached:
+            raise reader.refused(f"tensor {name[:80]!r} begins at {place.begin:,}, expected {reached:,}")
+        reached = place.end
     return tensors, reached
 
 
-def _read_entry(reader: ByteReader, name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
+def _read_entry(reader: ByteReader, name: str, entry: Any) -> TensorPlace:
     shown = f"tensor {name[:80]!r}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise reader.refused(f"{shown} is not described by dtype, shape and data_offsets")
@@ -119,7 +120,7 @@ def _read_entry(reader: ByteReader, name: str, entry: Any) -> tuple[str, tuple[i
     begin, end = offsets
     if bits % 8 or bits // 8 >= 1 << 63 or end - begin != bits // 8:
         raise reader.refused(f"{shown} spans {end - begin:,} bytes, its shape {tuple(shape)} asks for {bits // 8:,}")
-    return kind, tuple(shape), begin, end
+    return TensorPlace(kind, tuple(shape), begin, end)
 
 
 def _is_sizes(value: Any) -> bool:
