@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from tramontane.entrypoints.api.bodies import HeldBody
+from tramontane.entrypoints.api.body_budget import HeldBody
 from tramontane.entrypoints.api.limits import check_content_type, check_json
 from tramontane.entrypoints.api.presence import ClientGone
 from tramontane.foundation.errors import BadRequest, FieldProblem, InvalidFields

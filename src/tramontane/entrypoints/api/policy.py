@@ -17,8 +17,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from tramontane.entrypoints.api.bodies import BodyBudget, HeldBody
 from tramontane.entrypoints.api.body import read_body
+from tramontane.entrypoints.api.body_budget import BodyBudget, HeldBody
 from tramontane.entrypoints.api.errors import error_response, internal_error, shape_of
 from tramontane.entrypoints.api.ports import Doors
 from tramontane.entrypoints.api.presence import ClientGone

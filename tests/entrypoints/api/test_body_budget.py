@@ -14,7 +14,7 @@ from tests.fakes.doors import caller_named, fake_doors
 from tests.fakes.engine_room import FakeRoom
 
 from tramontane.entrypoints.api import Doors, build_app
-from tramontane.entrypoints.api.bodies import BodyBudget, HeldBody
+from tramontane.entrypoints.api.body_budget import BodyBudget, HeldBody
 from tramontane.foundation.errors import Overloaded, RateLimited
 from tramontane.foundation.nouns import Caller
 from tramontane.foundation.settings import HttpSettings
