@@ -51,6 +51,7 @@ ANSWERS: dict[str, Responses] = {
     "mistral_chat": _answer(_COMPLETION, stream=True),
     "openai_chat": _answer(_COMPLETION, stream=True),
     "text": _answer(_COMPLETION, stream=True),
+    "count": _answer(_object("count max_model_len", count=_COUNT, max_model_len=_COUNT)),
     "embeddings": _answer(_object("id object model data usage", data=_ROWS, usage=_USAGE)),
     "models": _answer(_object("object data", data={"type": "array", "items": _CARD})),
     "model": _answer(_CARD),
