@@ -169,7 +169,9 @@ class Fleet:
                 replica.loading.cancel()
                 await asyncio.wait([replica.loading])
         servers = [replica.server for replica in self._replicas.values() if replica.server is not None]
-        await asyncio.gather(*(server.close() for server in servers))
+        for outcome in await asyncio.gather(*(server.close() for server in servers), return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("a server did not end as it should", exc_info=outcome)
 
     def tick(self, now_ns: int) -> None:
         """Once a second: notice silent deaths, unload what has been idle too long."""
@@ -320,10 +322,16 @@ class Fleet:
         server = replica.server
         assert server is not None
         await replica.free.wait()
-        await server.close()
-        replica.server = None
-        replica.retiring = None
-        replica.move(ReplicaState.ABSENT)
+        try:
+            await server.close()
+        # A server is the boundary to a process: one that ends badly is gone all the same, and can be loaded again.
+        except Exception as error:
+            log.exception("the server of %s did not end as it should", replica.model)
+            replica.last_error = f"its server did not end as it should: {error}"
+        finally:
+            replica.server = None
+            replica.retiring = None
+            replica.move(ReplicaState.ABSENT)
         self._changed(replica.model, None)
 
 
