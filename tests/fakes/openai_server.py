@@ -1,7 +1,8 @@
 """A small real HTTP server with OpenAI's API over the fake model server, for the upstream adapter.
 
 A prompt may order a fault: `!cut` (hangs up in the middle), `!garbage`, `!error` (an error object in the stream),
-`!endless` (a line without end), `!429`, `!401`, `!400`, `!redirect`, `!calls` (tool calls in pieces), `!silent`.
+`!endless` (a line without end), `!429`, `!401`, `!400`, `!redirect`, `!calls` (tool calls in pieces), `!silent`,
+`!unmarked` (no closing mark), `!unended` (nor the last line's end).
 """
 
 import asyncio
@@ -104,12 +105,17 @@ class OpenAIServer:
             await self.calls(response)
         async for batch in answer:
             for event in batch:
+                if order == "!unended" and isinstance(event, ChoiceEnd | Finished):
+                    continue
                 if chunk := _chunk(event):
                     await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
             step += 1
             if order and step == 2 and await self.obey(response, order):
                 return
-        await response.write(b"data: [DONE]\n\n")
+        if order == "!unended":
+            await response.write(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}')
+        elif order != "!unmarked":
+            await response.write(b"data: [DONE]\n\n")
 
     async def obey(self, response: web.StreamResponse, order: str) -> bool:
         """Do the ordered harm; true when the answer ends with it."""

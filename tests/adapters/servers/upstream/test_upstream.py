@@ -56,6 +56,15 @@ async def test_every_way_to_fail_is_one_last_word(far: Far, order: str, code: st
     assert far[1].load.running == 0
 
 
+@pytest.mark.parametrize("order", ["!unmarked", "!unended"])
+async def test_a_choice_that_said_how_it_ended_is_whole_without_the_closing_mark(far: Far, order: str) -> None:
+    events = await answer(far[1], chat("d1", text=f"please {order}", max_tokens=4))
+    assert_one_last_word(events)
+    assert isinstance(events[-1], Finished)
+    assert text_of(events).split() == ["w0", "w1", "w2", "w3"]
+    assert sum(isinstance(event, ChoiceEnd) for event in events) == 1
+
+
 async def test_nothing_is_awaited_while_a_reader_is_slow(far: Far) -> None:
     server = far[1]
     batches = server.generate(await prepare(server, chat("s1", max_tokens=20)))

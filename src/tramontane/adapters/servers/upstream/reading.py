@@ -115,7 +115,7 @@ class LineReader:
 
 
 class ChunkReader:
-    """Reads one answer of `count` choices. `done` once the server has said so."""
+    """Reads one answer of `count` choices. `done` once the server has said so, `complete` once every choice has ended."""
 
     def __init__(self, count: int, prefix: str = "") -> None:
         self.done = False
@@ -125,6 +125,10 @@ class ChunkReader:
         self._calls: dict[tuple[int, int], _Call] = {}
         self._usage: _Usage | None = None
         self.tokens = 0
+
+    @property
+    def complete(self) -> bool:
+        return not self._open
 
     def line(self, line: bytes) -> list[Event]:
         """The events of one line of the stream. Raises BrokenStream."""

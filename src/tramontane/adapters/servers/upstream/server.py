@@ -141,14 +141,15 @@ class UpstreamServer:
         lines = LineReader()
         async with self._link.stream(path, body) as parts:
             async for part in parts:
-                events: list[Event] = []
-                for line in lines.feed(part):
-                    events += reader.line(line)
-                if events:
+                if events := _events(reader, lines.feed(part)):
                     yield events
                 if reader.done:
                     return
-        raise EngineFailed(f"the server of {self.model} ended in the middle of an answer; try again")
+        # Many servers leave out the closing mark or the last line's end; each choice's own ending says that it is whole.
+        if events := _events(reader, lines.feed(b"\n")):
+            yield events
+        if not reader.complete:
+            raise EngineFailed(f"the server of {self.model} ended in the middle of an answer; try again")
 
     def _keep(self, request_id: str, spend: Spend) -> None:
         self._spends[request_id] = spend
@@ -200,6 +201,10 @@ class UpstreamServer:
     def _refuse_when_closed(self) -> None:
         if not self.alive:
             raise EngineFailed(self._gone())
+
+
+def _events(reader: ChunkReader, lines: Sequence[bytes]) -> list[Event]:
+    return [event for line in lines for event in reader.line(line)]
 
 
 async def _unprepared(request_id: str) -> AsyncGenerator[Sequence[Event], None]:
