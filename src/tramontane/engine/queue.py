@@ -38,6 +38,8 @@ MOVES: dict[TicketState, frozenset[TicketState]] = {
 class Ticket:
     """One request in the line. `seats` is how many sequences it runs at once; `since_ns` when its state last changed.
 
+    `weight` is its workspace's, whichever key it came with.
+
     `suspect` marks a request that was open when a server died: until its first token it runs beside no other suspect.
     """
 

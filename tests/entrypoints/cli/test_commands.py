@@ -42,6 +42,16 @@ def test_keys_of_another_workspace_are_not_seen(run) -> None:
     assert missing.exit_code == 1 and "nowhere" in missing.stderr
 
 
+def test_a_workspace_is_weighed_and_a_key_is_not(run) -> None:
+    run("key", "create", "theirs", "--workspace", "team", "--create-workspace")
+    assert run("workspace", "weight", "team", "4").exit_code == 0
+    rows = [line.split()[:2] for line in run("workspace", "list").stdout.splitlines()]
+    assert rows == [["name", "weight"], ["default", "1"], ["team", "4"]]
+    assert run("workspace", "weight", "nowhere", "4").exit_code == 1
+    assert run("workspace", "weight", "team", "0").exit_code == 2
+    assert run("key", "create", "other", "--weight", "4").exit_code == 2
+
+
 def test_the_data_folder_is_for_its_owner_alone(run, tmp_path: Path) -> None:
     fresh = tmp_path / "deep" / "home"
     assert run("key", "list", TRAMONTANE_HOME=str(fresh)).exit_code == 0

@@ -117,6 +117,34 @@ def test_a_file_with_rows_is_copied_before_a_step(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_workspace_keeps_the_largest_weight_its_live_keys_had(address: str) -> None:
+    database = Database.open(address)
+    schema.migrate(database, quiet, target="0002")
+    add(database, "o")
+    with database.write() as connection:
+        for name, weight in (("plain", 1), ("heavy", 1), ("heavier", 9), ("past", 2)):
+            connection.execute(
+                text("INSERT INTO workspace VALUES ('o', :name, :name, :weight, 1)"), {"name": name, "weight": weight}
+            )
+        for number, (name, weight, revoked_ns) in enumerate(
+            [("plain", None, None), ("heavy", 3, None), ("heavy", 5, None), ("heavier", 4, None), ("past", 8, 1)]
+        ):
+            connection.execute(
+                text(
+                    "INSERT INTO service_key (organisation_id, workspace_id, key_id, name, secret_sha256, scopes, weight, "
+                    "created_ns, revoked_ns) VALUES ('o', :name, :key, :key, :hash, 'inference', :weight, 1, :revoked_ns)"
+                ),
+                {"name": name, "key": f"k{number}", "hash": b"h", "weight": weight, "revoked_ns": revoked_ns},
+            )
+    assert schema.migrate(database, quiet) >= 1
+    with database.read() as connection:
+        weights = {name: weight for name, weight in connection.execute(text("SELECT name, weight FROM workspace"))}
+        assert connection.execute(text("SELECT count(*) FROM service_key")).scalar_one() == 5
+        assert "weight" not in {column["name"] for column in inspect(connection).get_columns("service_key")}
+    assert weights == {"plain": 1, "heavy": 5, "heavier": 9, "past": 2}
+    database.close()
+
+
 def test_a_newer_database_is_refused_with_the_cure(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

@@ -25,9 +25,13 @@ async def test_the_caller_is_the_keys(world: World) -> None:
     assert await callers.caller_for(secret) is caller
 
 
-async def test_a_keys_own_weight_goes_before_its_workspaces(world: World) -> None:
-    _, secret = world.keys.create(world.mine, NewKey(name="app", weight=7))
-    assert (await Callers(world.database, world.clock).caller_for(secret)).weight == 7
+async def test_every_key_of_a_workspace_has_the_workspaces_weight(world: World) -> None:
+    secrets = [world.keys.create(world.mine, NewKey(name=name))[1] for name in ("app", "other")]
+    callers = Callers(world.database, world.clock)
+    assert [(await callers.caller_for(secret)).weight for secret in secrets] == [3, 3]
+    world.places.set_weight(world.mine, 7)
+    world.clock.pass_ns(TWO_SECONDS_NS)
+    assert [(await callers.caller_for(secret)).weight for secret in secrets] == [7, 7]
 
 
 async def test_every_reason_to_refuse_reads_the_same(world: World) -> None:

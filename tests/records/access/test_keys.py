@@ -12,10 +12,10 @@ HOUR_NS = 3600 * 10**9
 
 
 def test_a_key_is_listed_without_its_secret(world: World) -> None:
-    wanted = NewKey(name=" app ", rights=frozenset({"usage", "inference"}), weight=5, requests_per_minute=60)
+    wanted = NewKey(name=" app ", rights=frozenset({"usage", "inference"}), requests_per_minute=60)
     made, secret = world.keys.create(world.mine, wanted)
     assert world.keys.list(world.mine) == [made]
-    assert (made.name, made.weight, made.requests_per_minute, made.tokens_per_minute) == ("app", 5, 60, None)
+    assert (made.name, made.requests_per_minute, made.tokens_per_minute) == ("app", 60, None)
     assert made.rights == {"usage", "inference"}
     assert secret.startswith(made.shown.removesuffix("..."))
     assert made.live(world.clock.now_ns())
@@ -83,8 +83,6 @@ def test_a_key_ends_when_its_time_has_come(world: World) -> None:
         (NewKey(name="a\0b"), "name"),
         (NewKey(name="a\nb"), "name"),
         (NewKey(name="\ud800"), "name"),
-        (NewKey(name="a", weight=0), "weight"),
-        (NewKey(name="a", weight=1001), "weight"),
         (NewKey(name="a", requests_per_minute=0), "requests_per_minute"),
         (NewKey(name="a", tokens_per_minute=-5), "tokens_per_minute"),
         (NewKey(name="a", tokens_per_minute=2**70), "tokens_per_minute"),

@@ -4,6 +4,7 @@ import pytest
 from tests.records.access.conftest import World
 
 from tramontane.foundation.errors import Conflict, InvalidFields, NotFound
+from tramontane.foundation.store.scope import Scope
 
 
 def test_workspaces_are_found_by_name_or_id_in_their_organisation_only(world: World) -> None:
@@ -27,6 +28,16 @@ def test_names_are_taken_once(world: World) -> None:
     with pytest.raises(InvalidFields):
         world.places.create_workspace(world.mine.organisation_id, "new", weight=0)
     assert world.places.organisation("ours").organisation_id == world.mine.organisation_id
+
+
+def test_a_workspaces_weight_can_be_changed_and_a_strangers_cannot(world: World) -> None:
+    world.places.set_weight(world.sibling, 5)
+    found = {one.name: one.weight for one in world.places.workspaces(world.mine.organisation_id)}
+    assert found == {"mine": 3, "sibling": 5}
+    with pytest.raises(NotFound):
+        world.places.set_weight(Scope(world.foreign.organisation_id, world.mine.workspace_id), 5)
+    with pytest.raises(InvalidFields):
+        world.places.set_weight(world.mine, 0)
 
 
 def test_people_belong_to_workspaces_of_their_organisation(world: World) -> None:

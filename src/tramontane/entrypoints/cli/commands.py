@@ -14,6 +14,7 @@ from tramontane.entrypoints.cli.models import models
 from tramontane.entrypoints.cli.serve import serve
 from tramontane.entrypoints.cli.talk import chat, complete
 from tramontane.entrypoints.cli.usage import usage
+from tramontane.entrypoints.cli.workspaces import workspace
 from tramontane.foundation.errors import TramontaneError
 
 STATUS_ERROR = 1
@@ -43,5 +44,5 @@ def command_line() -> None:
     """Open-weight models on your own hardware: served, shared and accounted for."""
 
 
-for command in (serve, chat, complete, models, key, usage, backup, restore, config, doctor):
+for command in (serve, chat, complete, models, key, workspace, usage, backup, restore, config, doctor):
     command_line.add_command(command)

@@ -28,17 +28,14 @@ def key() -> None:
 @click.option("--create-workspace", is_flag=True, help="Make the workspace if there is none of that name.")
 @click.option("--requests-per-minute", type=click.IntRange(min=1), help="Refuse more requests than this with 429.")
 @click.option("--tokens-per-minute", type=click.IntRange(min=1), help="Refuse more tokens than this with 429.")
-@click.option("--weight", type=click.IntRange(1, 1000), help="Part of the machine when it is short; 1 is usual.")
 @click.option("--expires-days", type=click.IntRange(min=1), help="The key ends after so many days.")
 @click.pass_obj
 def create(application: Application, name: str, workspace: str | None, create_workspace: bool,
-           requests_per_minute: int | None, tokens_per_minute: int | None, weight: int | None,
-           expires_days: int | None) -> None:  # fmt: skip
+           requests_per_minute: int | None, tokens_per_minute: int | None, expires_days: int | None) -> None:  # fmt: skip
     """Make a key called NAME and print its secret, which is shown only now."""
     wanted = NewKey(
         name=name,
         rights=frozenset({"inference", "usage"}),
-        weight=weight,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         expires_ns=time.time_ns() + expires_days * DAY_NS if expires_days else None,

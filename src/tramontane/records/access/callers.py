@@ -149,7 +149,7 @@ class Callers:
             principal_id=key_id,
             key_id=key_id,
             roles=frozenset(row["scopes"].split()),
-            weight=row["weight"] or row["workspace_weight"],
+            weight=row["weight"],
             requests_per_minute=row["requests_per_minute"],
             tokens_per_minute=row["tokens_per_minute"],
         )

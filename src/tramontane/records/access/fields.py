@@ -30,7 +30,6 @@ def checked_count(field: str, value: int | None, highest: int) -> int | None:
 def check_key(wanted: NewKey, now_ns: int) -> None:
     """Raises InvalidFields for the first field of a new key that cannot be."""
     checked_name("name", wanted.name)
-    checked_count("weight", wanted.weight, MAX_WEIGHT)
     checked_count("requests_per_minute", wanted.requests_per_minute, MAX_LIMIT)
     checked_count("tokens_per_minute", wanted.tokens_per_minute, MAX_LIMIT)
     unknown = sorted(set(wanted.rights) - set(RIGHTS))

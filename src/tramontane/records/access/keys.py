@@ -33,7 +33,6 @@ class Keys:
             "name": name,
             "secret_sha256": presented.sha256,
             "scopes": sorted_rights(wanted.rights),
-            "weight": wanted.weight,
             "requests_per_minute": wanted.requests_per_minute,
             "tokens_per_minute": wanted.tokens_per_minute,
             "created_ns": now_ns,

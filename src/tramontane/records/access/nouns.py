@@ -66,11 +66,10 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key is asked to be. `weight` None takes the workspace's, limits None the installation's defaults."""
+    """What a key is asked to be; limits None are the installation's defaults. How much of the machine is the workspace's."""
 
     name: str
     rights: frozenset[Right] = frozenset({"inference"})
-    weight: int | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     expires_ns: int | None = None
@@ -84,7 +83,6 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str
     name: str
     rights: frozenset[Right]
-    weight: int | None
     requests_per_minute: int | None
     tokens_per_minute: int | None
     created_ns: int

@@ -69,6 +69,16 @@ class Places:
                 return found
         raise NotFound(f"no workspace {name_or_id[:100]!r} in this organisation", param="workspace")
 
+    def set_weight(self, scope: Scope, weight: int) -> None:
+        """Change a workspace's part of the machine; running gateways notice within two seconds.
+
+        Raises InvalidFields, NotFound.
+        """
+        checked_count("weight", weight, MAX_WEIGHT)
+        with self._database.write() as connection:
+            if not store.set_weight(connection, scope, weight):
+                raise NotFound(f"no workspace {scope.workspace_id[:100]!r}", param="workspace")
+
     def add_person(self, organisation_id: str, name: str, email: str | None = None) -> Person:
         """Raises InvalidFields, Conflict for an address in use, NotFound for the organisation."""
         made = Person(

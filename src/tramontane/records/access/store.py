@@ -78,7 +78,6 @@ service_key = Table(
     Column("name", Text, nullable=False),
     Column("secret_sha256", LargeBinary, nullable=False),
     Column("scopes", Text, nullable=False),
-    Column("weight", BigInteger),
     Column("requests_per_minute", BigInteger),
     Column("tokens_per_minute", BigInteger),
     Column("created_ns", BigInteger, nullable=False),
@@ -98,11 +97,7 @@ secret = Table(
     ForeignKeyConstraint(["organisation_id"], ["organisation.organisation_id"]),
 )
 
-_PRESENTED = (
-    select(service_key, workspace.c.weight.label("workspace_weight"))
-    .join(workspace)
-    .where(service_key.c.key_id == bindparam("key_id"))
-)
+_PRESENTED = select(service_key, workspace.c.weight).join(workspace).where(service_key.c.key_id == bindparam("key_id"))
 _USED = (
     update(service_key)
     .where(service_key.c.key_id == bindparam("used_key_id"))
@@ -128,6 +123,11 @@ def lock_workspace(connection: Connection, scope: Scope) -> Workspace | None:
     query = select(workspace).where(*_inside(workspace, scope)).with_for_update()
     row = connection.execute(query).one_or_none()
     return Workspace(**row._mapping) if row else None
+
+
+def set_weight(connection: Connection, scope: Scope, weight: int) -> int:
+    """Set a workspace's weight; gives 0 when there is no such workspace."""
+    return connection.execute(update(workspace).where(*_inside(workspace, scope)).values(weight=weight)).rowcount
 
 
 def person_of(connection: Connection, organisation_id: str, person_id: str) -> Person | None:
