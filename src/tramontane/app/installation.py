@@ -6,6 +6,7 @@ Each command loads only what it needs: a key is made without a web framework, a 
 import asyncio
 import functools
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import setproctitle
 
+from tramontane.adapters.sources.errors import PullCancelled
 from tramontane.adapters.sources.machine import read_machine
 from tramontane.app.records import Opened, make_home, opened_records
 from tramontane.engine.facade import EngineRoom
@@ -66,7 +68,7 @@ class Installation:
 
         with self._records(report) as records:
             if model in EMBEDDED_MODELS and not _is_here(records, model):
-                await asyncio.to_thread(self._shelf(records).pull, model, report)
+                await _pulled(self._shelf(records), model, report)
             async with opened_engine(self.settings, self._clock, records) as engine:
                 if model in records.catalogue.view.installed:
                     await engine.load(model)
@@ -129,6 +131,22 @@ class Installation:
                 shelf.pull(name, report)
             except TramontaneError as error:
                 say(f"{name} could not be fetched: {error.message}\nLater: tramontane models pull {name}")
+
+
+async def _pulled(shelf: "Shelf", model: str, report: ProgressReport) -> None:
+    """Pull on a thread. A thread cannot be cancelled and the process would wait for it, so it is told to stop."""
+    stop = threading.Event()
+
+    def told(stage: str, done: int, total: int) -> None:
+        if stop.is_set():
+            raise PullCancelled("the pull was stopped; start it again to go on where it stopped")
+        report(stage, done, total)
+
+    try:
+        await asyncio.to_thread(shelf.pull, model, told)
+    except asyncio.CancelledError:
+        stop.set()
+        raise
 
 
 def _is_here(records: Opened, name: str) -> bool:

@@ -6,6 +6,7 @@ other set-up. Knows zip archives and pip's command line; the wheel's code is nev
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,8 +33,9 @@ def _launch(command: Sequence[str], scratch: Path) -> "subprocess.Popen[str]":
     environment = {**os.environ, "TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"}
     with (scratch / _LOG).open("w") as log:  # a file, because nobody reads a pipe while pip runs
         return subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL, env=environment, text=True
-        )
+            command, stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL, env=environment, text=True,
+            start_new_session=True,
+        )  # fmt: skip
 
 
 def fetch_wheel(
@@ -172,11 +174,24 @@ def _arrived(scratch: Path) -> int:
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
+    """Stop pip and whatever it started, also when somebody is impatient while we wait for that."""
     if process.poll() is not None:
         return
-    process.terminate()
     try:
+        _signal(process, signal.SIGTERM)
         process.wait(_STOP_WAIT_S)
     except subprocess.TimeoutExpired:
-        process.kill()
+        pass
+    finally:
+        _signal(process, signal.SIGKILL)
         process.wait()
+
+
+def _signal(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    """To the whole group where the process leads one."""
+    if process.poll() is not None:
+        return
+    if os.getpgid(process.pid) == process.pid:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
