@@ -14,7 +14,9 @@ from sqlalchemy import text
 from tests.records.ledger import gateway
 from tests.records.ledger.gateway import CALLER, receipt
 
+from tramontane.engine import ports
 from tramontane.foundation.errors import Overloaded
+from tramontane.foundation.nouns import Spend
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.errors import StorageBusy
 from tramontane.records.ledger import Receipt, ReceiptBook, book, usage
@@ -22,6 +24,7 @@ from tramontane.records.ledger.nouns import MAX_SPENT
 
 KILLS = 4
 ENOUGH = 60
+MANY = 50_000
 
 
 def stored(database: Database) -> dict[str, tuple[str, str | None]]:
@@ -74,16 +77,24 @@ async def test_the_same_request_leaves_one_receipt(database: Database, spool: Pa
     assert stored(database) == {"twice": ("finished", None)}
 
 
-async def test_a_mapping_will_do_and_a_wrong_one_is_said(database: Database, spool: Path) -> None:
+async def test_what_the_engine_tells_becomes_one_row_and_a_wrong_word_is_said(database: Database, spool: Path) -> None:
     ledger = ReceiptBook(database, spool)
     await ledger.start()
-    ledger.post({**msgspec.structs.asdict(receipt("a")), "outcome": "cancelled"})
+    told = ports.Receipt(
+        caller=CALLER, request_id="a", time_ns=1000, model="m", kind="chat", dialect="openai", outcome="cancelled",
+        error_code="cancelled", spend=Spend(prompt_tokens=3, decode_ns=5),
+    )  # fmt: skip
+    ledger.begin(told)
+    ledger.post(told)
     with pytest.raises(msgspec.ValidationError):
-        ledger.post({"request_id": "b"})
+        ledger.post(Spend())
     with pytest.raises(msgspec.ValidationError):
-        ledger.post({**msgspec.structs.asdict(receipt("c")), "outcome": "perhaps"})
+        ledger.post(msgspec.structs.replace(told, request_id="b", outcome="perhaps"))
     await ledger.close()
-    assert stored(database) == {"a": ("cancelled", None)}
+    assert stored(database) == {"a": ("cancelled", "cancelled")}
+    (sums,) = usage(database, CALLER)
+    assert (sums.workspace, sums.key, sums.model) == (CALLER.workspace_id, CALLER.key_id, "m")
+    assert (sums.cancelled, sums.prompt_tokens, sums.generated_tokens, sums.decode_ns) == (1, 3, 0, 5)
 
 
 async def test_nothing_a_caller_names_can_spoil_a_batch(database: Database, spool: Path) -> None:
@@ -123,6 +134,83 @@ async def test_what_the_database_refuses_waits_and_new_work_is_refused(
     await ledger.close()
     assert len(stored(database)) == 11
     assert left(spool) == []
+
+
+async def test_fifty_thousand_receipts_outlast_a_store_that_is_down(
+    database: Database, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = ReceiptBook(database, spool, interval_s=0.001)
+    await ledger.start()
+    monkeypatch.setattr(book, "RETRY_S", 0.001)
+    tried = _take_down(ledger, monkeypatch)
+    for number in range(MANY):
+        ledger.post(receipt(f"r{number}"))
+        if number % 500 == 0:
+            await asyncio.sleep(0.002)
+    assert len(tried) > 5
+    assert (ledger.waiting, ledger.lost) == (MANY, 0)
+    assert len(ledger._pending) <= 2 * book.CAPACITY
+    monkeypatch.undo()
+    await drained(ledger)
+    await ledger.close()
+    with database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM receipt")).scalar_one() == MANY
+    assert left(spool) == []
+
+
+@pytest.mark.parametrize("ends", ["closed", "killed"])
+async def test_what_memory_did_not_hold_is_found_at_the_next_start(
+    database: Database, spool: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    first = ReceiptBook(database, spool, interval_s=0.001, capacity=10)
+    await first.start()
+    _take_down(first, monkeypatch)
+    for number in range(3000):
+        first.post(receipt(f"r{number}"))
+    first.begin(receipt("cut"))
+    if ends == "closed":
+        await first.close()
+    else:
+        assert first._task is not None
+        first._task.cancel()
+        first._spool.close()
+    second = ReceiptBook(database, spool)
+    assert await second.start() == 3001
+    await second.close()
+    found = stored(database)
+    assert found.pop("cut") == ("failed", "interrupted")
+    assert set(found.values()) == {("finished", None)} and len(found) == 3000
+    assert left(spool) == []
+
+
+async def test_new_receipts_go_on_arriving_while_the_spool_is_fed(
+    database: Database, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = ReceiptBook(database, spool, interval_s=0.001, capacity=100)
+    await ledger.start()
+    monkeypatch.setattr(book, "RETRY_S", 0.001)
+    _take_down(ledger, monkeypatch)
+    for number in range(5000):
+        ledger.post(receipt(f"r{number}"))
+    monkeypatch.undo()
+    for number in range(5000, 6000):
+        ledger.post(receipt(f"r{number}"))
+        await asyncio.sleep(0.0001)
+    await drained(ledger)
+    await ledger.close()
+    assert (len(stored(database)), ledger.lost) == (6000, 0)
+
+
+def _take_down(ledger: ReceiptBook, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the store refuse; gives a list that grows by each try's size."""
+    tried: list[int] = []
+
+    def refuse(receipts: list[Receipt]) -> None:
+        tried.append(len(receipts))
+        raise StorageBusy("somebody holds it", retry_after_s=1)
+
+    monkeypatch.setattr(ledger, "_add", refuse)
+    return tried
 
 
 async def test_what_could_not_be_written_at_the_end_is_found_at_the_next_start(

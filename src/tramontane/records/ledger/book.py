@@ -1,20 +1,24 @@
 """Keeps exactly one receipt per request, and keeps the request from waiting for it.
 
-`post` writes to the spool (some microseconds) and returns; one task moves batches into the database. What a killed process
-left in its spool is settled at the next start. The engine posts; the composition root starts and closes it.
+`post` writes to the spool (some microseconds) and returns; one task moves batches into the database. While that takes none,
+memory holds so many and the spool all of them. What a killed process left in its spool is settled at the next start. The
+engine posts; the composition root starts and closes it.
 """
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from tramontane.foundation.errors import Overloaded, TramontaneError
 from tramontane.foundation.store.database import Database
 from tramontane.records.ledger import store
-from tramontane.records.ledger.frames import Entry, settle
+from tramontane.records.ledger.frames import Entry, entries, settled
 from tramontane.records.ledger.nouns import Receipt
 from tramontane.records.ledger.spool import Spool
 
@@ -26,8 +30,16 @@ RETRY_S = 2.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """A file of the spool that is written no more, and how many of its receipts are in no memory."""
+
+    path: Path
+    spilled: int
+
+
 class ReceiptBook:
-    """Receipts on their way to the database. One per gateway, used on its event loop."""
+    """Receipts on their way to the database, handed in as `Receipt.read` takes them. One per gateway, on its event loop."""
 
     def __init__(
         self, database: Database, spool_folder: Path, *, interval_s: float = INTERVAL_S, capacity: int = CAPACITY
@@ -38,7 +50,9 @@ class ReceiptBook:
         self._capacity = capacity
         self._pending: list[Receipt] = []
         self._open: dict[tuple[str, str, str], Receipt] = {}
-        self._files: list[Path] = []
+        self._closed: list[_Closed] = []
+        self._spilled = 0  # of the file being written
+        self._written = False  # whether that file has a receipt
         self._wake = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -51,28 +65,31 @@ class ReceiptBook:
         self._task = asyncio.create_task(self._keep_flushing(), name="receipts")
         return recovered
 
-    def begin(self, receipt: Mapping[str, object] | Receipt) -> None:
+    def begin(self, receipt: msgspec.Struct) -> None:
         """Note that a request was let in, so that a receipt `interrupted` stands for it if this process is killed."""
         entry = Entry("begun", Receipt.read(receipt))
         self._open[entry.receipt.identity] = entry.receipt
         self._append(entry)
 
-    def post(self, receipt: Mapping[str, object] | Receipt) -> None:
+    def post(self, receipt: msgspec.Struct) -> None:
         """Keep what a request cost; a second receipt for the same request changes nothing. Never waits."""
         entry = Entry("over", Receipt.read(receipt))
         self._open.pop(entry.receipt.identity, None)
-        self._append(entry)
-        if len(self._pending) >= 2 * self._capacity:
+        spooled = self._append(entry)
+        self._written = self._written or spooled
+        if len(self._pending) < 2 * self._capacity:
+            self._pending.append(entry.receipt)
+            if len(self._pending) == 1 or len(self._pending) % BATCH_ROWS == 0:
+                self._wake.set()
+        elif spooled:
+            self._spilled += 1
+        else:
             self.lost += 1
-            _log.error("receipt of request %s is lost: the database takes none", entry.receipt.request_id)
-            return
-        self._pending.append(entry.receipt)
-        if len(self._pending) == 1 or len(self._pending) % BATCH_ROWS == 0:
-            self._wake.set()
+            _log.error("a receipt is lost, neither disk nor database takes it: %s", entry.receipt)
 
     def ensure_room(self) -> None:
         """Raises Overloaded while receipts pile up, so that no work is begun that cannot be accounted for."""
-        if len(self._pending) >= self._capacity:
+        if self.waiting >= self._capacity:
             raise Overloaded(
                 f"requests cannot be accounted for at the moment ({self._trouble or 'the database is behind'})",
                 retry_after_s=5,
@@ -82,20 +99,22 @@ class ReceiptBook:
     @property
     def waiting(self) -> int:
         """Receipts that are not in the database yet."""
-        return len(self._pending)
+        return len(self._pending) + self._spilled + sum(file.spilled for file in self._closed)
 
     async def flush(self) -> None:
         """Bring everything posted so far into the database. Raises a storage error, then all of it stays here."""
         async with self._flushing:
-            batch = self._pending[:]
-            if not batch:
+            if not self.waiting:
                 return
             self._begin_file()
-            settled = self._files[:]
+            batch, closed = self._pending[:], self._closed[:]
             await self._database.run_write(self._add, batch)
             del self._pending[: len(batch)]
-            del self._files[: len(settled)]
-            self._spool.drop(settled)
+            for file in closed:
+                if file.spilled:
+                    await self._database.run_write(self._feed, file.path)
+                self._closed.remove(file)
+                self._spool.drop([file.path])
             self._trouble = ""
 
     async def close(self) -> None:
@@ -106,15 +125,17 @@ class ReceiptBook:
         try:
             await self.flush()
         except TramontaneError as error:
-            _log.error("%d receipts stay in the spool until the next start: %s", len(self._pending), error.message)
+            _log.error("%d receipts stay in the spool until the next start: %s", self.waiting, error.message)
         self._spool.close()
 
-    def _append(self, entry: Entry) -> None:
+    def _append(self, entry: Entry) -> bool:
         try:
             self._spool.append(entry)
         except OSError as error:
             self._trouble = f"the receipts' disk refuses: {error.strerror}"
             _log.error("%s", self._trouble)
+            return False
+        return True
 
     async def _keep_flushing(self) -> None:
         while True:
@@ -132,15 +153,33 @@ class ReceiptBook:
                 self._trouble = "the ledger has a fault; the operator finds it in the log"
                 _log.exception("receipts wait in the spool")
                 await asyncio.sleep(RETRY_S)
-            if self._pending:
+            if self.waiting:
                 self._wake.set()
 
     def _begin_file(self) -> None:
-        """Let the file so far hold exactly what is pending; on a full disk it simply goes on."""
+        """Let the files so far hold exactly what waits; on a full disk the last one simply goes on."""
+        if not self._written:
+            return
         try:
-            self._files.append(self._spool.rotate(Entry("begun", receipt) for receipt in self._open.values()))
+            path = self._spool.rotate(Entry("begun", receipt) for receipt in self._open.values())
         except OSError as error:
             _log.warning("the receipts' spool goes on in the same file: %s", error.strerror)
+            return
+        self._closed.append(_Closed(path, self._spilled))
+        self._spilled, self._written = 0, False
+
+    def _feed(self, path: Path) -> None:
+        """Bring what a file of the spool holds into the database, where those that memory had too already are."""
+        with path.open("rb") as file:
+            self._add_all(entry.receipt for entry in entries(file) if entry.kind == "over")
+
+    def _add_all(self, receipts: Iterable[Receipt]) -> int:
+        """Add any number, holding a batch of them at a time."""
+        left, added = iter(receipts), 0
+        while batch := list(itertools.islice(left, BATCH_ROWS)):
+            self._add(batch)
+            added += len(batch)
+        return added
 
     def _add(self, receipts: list[Receipt]) -> None:
         try:
@@ -163,11 +202,9 @@ class ReceiptBook:
         recovered = 0
         for orphan in self._spool.orphans():
             try:
-                owed = settle(orphan.entries())
-                self._add(owed)
+                recovered += self._add_all(settled(orphan.entries()))
             except BaseException:
                 orphan.release()
                 raise
             orphan.remove()
-            recovered += len(owed)
         return recovered

@@ -5,8 +5,8 @@ A frame cut off by a crash, and anything after it, is not read; every frame befo
 
 import struct
 import zlib
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import IO, Literal
 
 import msgspec
 
@@ -33,29 +33,31 @@ def frame(entry: Entry) -> bytes:
     return _HEAD.pack(len(body), zlib.crc32(body)) + body
 
 
-def entries(data: bytes) -> Iterator[Entry]:
-    """The whole entries at the front of `data`."""
-    position = 0
-    while position + _HEAD.size <= len(data):
-        length, checksum = _HEAD.unpack_from(data, position)
-        body = data[position + _HEAD.size : position + _HEAD.size + length]
-        if length > MAX_FRAME_BYTES or len(body) < length or zlib.crc32(body) != checksum:
+def entries(source: IO[bytes]) -> Iterator[Entry]:
+    """The whole entries at the front of `source`, one in memory at a time."""
+    while len(head := source.read(_HEAD.size)) == _HEAD.size:
+        length, checksum = _HEAD.unpack(head)
+        body = source.read(min(length, MAX_FRAME_BYTES))
+        if len(body) < length or zlib.crc32(body) != checksum:
             return
         try:
             entry = _decoder.decode(body)
         except msgspec.DecodeError:
             return
         yield entry
-        position += _HEAD.size + length
 
 
-def settle(found: list[Entry]) -> list[Receipt]:
-    """The receipts a dead process owed: those of finished requests, and for requests it never finished, `interrupted`."""
-    over = {entry.receipt.identity: entry.receipt for entry in found if entry.kind == "over"}
-    begun = {entry.receipt.identity: entry.receipt for entry in found if entry.kind == "begun"}
-    cut = [
-        msgspec.structs.replace(receipt, outcome="failed", error_code=INTERRUPTED)
-        for identity, receipt in begun.items()
-        if identity not in over
-    ]
-    return [*over.values(), *cut]
+def settled(found: Iterable[Entry]) -> Iterator[Receipt]:
+    """The receipts a dead process owed: those of finished requests, then `interrupted` for those it never finished.
+
+    Where one request has several, the first counts. Holds no more than the requests that were open at once.
+    """
+    begun: dict[tuple[str, str, str], Receipt] = {}
+    for entry in found:
+        if entry.kind == "begun":
+            begun[entry.receipt.identity] = entry.receipt
+        else:
+            begun.pop(entry.receipt.identity, None)
+            yield entry.receipt
+    for receipt in begun.values():
+        yield msgspec.structs.replace(receipt, outcome="failed", error_code=INTERRUPTED)

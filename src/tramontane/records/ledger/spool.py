@@ -8,7 +8,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tramontane.foundation.ids import random_word
@@ -121,10 +121,11 @@ class Orphan:
             return None
         return cls(folder, lock)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """Every whole entry, oldest first."""
-        files = sorted(self._folder.glob("*" + SUFFIX))
-        return [entry for path in files for entry in entries(path.read_bytes())]
+        for path in sorted(self._folder.glob("*" + SUFFIX)):
+            with path.open("rb") as file:
+                yield from entries(file)
 
     def remove(self) -> None:
         """Forget it; its receipts are in the database."""
