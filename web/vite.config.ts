@@ -48,7 +48,10 @@ export default defineConfig({
   server: {
     host: '127.0.0.1',
     proxy: Object.fromEntries(
-      ['/web', '/v1', '/openai', '/sandbox'].map((path) => [path, process.env.TRAMONTANE_URL ?? 'http://127.0.0.1:8400']),
+      ['/web', '/v1', '/openai', '/sandbox'].map((path) => [
+        path,
+        process.env.TRAMONTANE_URL ?? 'http://127.0.0.1:8400',
+      ]),
     ),
   },
   test: {

@@ -66,7 +66,8 @@ export function inside(event: MouseEvent): string | null {
   if (event.defaultPrevented || event.button !== 0) return null;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return null;
   const link = (event.target as Element | null)?.closest?.('a');
-  if (!link || !link.href || link.target || link.hasAttribute('download') || link.rel.includes('external')) return null;
+  if (!link || !link.href || link.target || link.hasAttribute('download') || link.rel.includes('external'))
+    return null;
   const url = new URL(link.href, location.href);
   if (url.origin !== location.origin || !APP.test(url.pathname)) return null;
   if (url.pathname === location.pathname && url.search === location.search && url.hash) return null;
@@ -74,7 +75,8 @@ export function inside(event: MouseEvent): string | null {
 }
 
 /** Paths that are pages of this app; everything else (API, its description) is the server's. */
-const APP = /^\/($|chat(\/|$)|projects(\/|$)|share\/|studio(\/|$)|settings(\/|$)|people$|join$|sign-in$|welcome$)/;
+const APP =
+  /^\/($|chat(\/|$)|projects(\/|$)|share\/|studio(\/|$)|settings(\/|$)|people$|join$|sign-in$|welcome$)/;
 
 export function startRouter(): void {
   addEventListener('popstate', read);

@@ -58,7 +58,12 @@ function payload(body: unknown, headers: Record<string, string>): BodyInit | und
 }
 
 /** The raw answer, checked: throws ApiError for every refusal and when no answer came. */
-export async function send(method: Method, path: string, body?: unknown, options: Options = {}): Promise<Response> {
+export async function send(
+  method: Method,
+  path: string,
+  body?: unknown,
+  options: Options = {},
+): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json', ...options.headers };
   const content = payload(body, headers);
   if (method !== 'GET' && csrf) headers['x-tramontane-csrf'] = csrf;
@@ -79,7 +84,11 @@ export async function send(method: Method, path: string, body?: unknown, options
   }
   if (response.ok) return response;
   if (response.status === 401 && path !== '/web/sign-in') onSignedOut();
-  throw errorFrom(response.status, await bodyOf(response).catch(() => null), response.headers.get('retry-after'));
+  throw errorFrom(
+    response.status,
+    await bodyOf(response).catch(() => null),
+    response.headers.get('retry-after'),
+  );
 }
 
 async function json<T>(method: Method, path: string, body?: unknown, options?: Options): Promise<T> {

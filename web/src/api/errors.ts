@@ -46,7 +46,10 @@ export function errorFrom(status: number, body: unknown, retryAfter: string | nu
   const fields = fieldProblems(shape.detail);
   const first = fields[0];
   const message =
-    text(shape.message) ?? (first ? `${first.field}: ${first.message}` : null) ?? text(shape.detail) ?? `HTTP ${status}`;
+    text(shape.message) ??
+    (first ? `${first.field}: ${first.message}` : null) ??
+    text(shape.detail) ??
+    `HTTP ${status}`;
   const seconds = Number(retryAfter);
   const retryAfterS = retryAfter && Number.isFinite(seconds) && seconds > 0 ? seconds : null;
   return new ApiError(status, message, text(shape.code), text(shape.param), retryAfterS, fields);

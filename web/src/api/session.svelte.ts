@@ -88,7 +88,9 @@ export async function switchWorkspace(workspaceId: string): Promise<void> {
   location.assign('/');
 }
 
-export async function changePerson(change: Partial<Pick<Person, 'name' | 'language' | 'theme'>>): Promise<void> {
+export async function changePerson(
+  change: Partial<Pick<Person, 'name' | 'language' | 'theme'>>,
+): Promise<void> {
   await api.patch('/web/person', change);
   if (session.info) Object.assign(session.info.person, change);
 }

@@ -160,7 +160,9 @@ const READERS: Record<ConversationEvent['type'], Reader> = {
   'conversation.title': (raw) => {
     const conversation_id = text(raw.conversation_id);
     const name = text(raw.name);
-    return conversation_id === null || name === null ? null : { type: 'conversation.title', conversation_id, name };
+    return conversation_id === null || name === null
+      ? null
+      : { type: 'conversation.title', conversation_id, name };
   },
 };
 
@@ -178,5 +180,10 @@ export function pullProgress(frame: Frame): PullProgress | null {
   const name = text(raw?.name);
   if (frame.event !== 'progress' || !raw || name === null) return null;
   const bytes = (value: unknown) => (typeof value === 'number' ? value : null);
-  return { name, stage: text(raw.stage) ?? '', done_bytes: bytes(raw.done_bytes), total_bytes: bytes(raw.total_bytes) };
+  return {
+    name,
+    stage: text(raw.stage) ?? '',
+    done_bytes: bytes(raw.done_bytes),
+    total_bytes: bytes(raw.total_bytes),
+  };
 }

@@ -46,6 +46,11 @@ export function firstLanguage(): Language {
   return document.documentElement.lang === 'fr' ? 'fr' : 'en';
 }
 
+/** What the browser itself prefers. */
+export function preferredLanguage(): Language {
+  return navigator.language.startsWith('fr') ? 'fr' : 'en';
+}
+
 export async function setLanguage(wanted: Language): Promise<void> {
   if (wanted === tongue.language && Object.keys(tongue.words).length > 0) return;
   const loaded = await LOADERS[wanted]();
@@ -104,7 +109,10 @@ export function formatAgo(iso: string, now = Date.now()): string {
   if (Number.isNaN(seconds)) return '';
   let [unit, size]: [Intl.RelativeTimeFormatUnit, number] = ['minute', 60];
   for (const [name, length] of STEPS) if (Math.abs(seconds) >= length) [unit, size] = [name, length];
-  return new Intl.RelativeTimeFormat(tongue.language, { numeric: 'auto' }).format(Math.round(seconds / size), unit);
+  return new Intl.RelativeTimeFormat(tongue.language, { numeric: 'auto' }).format(
+    Math.round(seconds / size),
+    unit,
+  );
 }
 
 const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];

@@ -24,7 +24,13 @@ class Toasts {
 export const toasts = new Toasts();
 
 export function toast(text: string, options: Options = {}): number {
-  const note: Toast = { id: ++number, text, kind: 'plain', lasts_ms: options.action ? 8000 : 5000, ...options };
+  const note: Toast = {
+    id: ++number,
+    text,
+    kind: 'plain',
+    lasts_ms: options.action ? 8000 : 5000,
+    ...options,
+  };
   while (toasts.shown.length >= MOST) dismiss(toasts.shown[0]!.id);
   toasts.shown.push(note);
   return note.id;
