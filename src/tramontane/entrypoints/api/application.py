@@ -6,7 +6,18 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import tramontane
-from tramontane.entrypoints.api import chat, completions, embeddings, fim, health, metrics, models, openapi, tokenize
+from tramontane.entrypoints.api import (
+    chat,
+    completions,
+    conversations,
+    embeddings,
+    fim,
+    health,
+    metrics,
+    models,
+    openapi,
+    tokenize,
+)
 from tramontane.entrypoints.api.errors import error_response, shape_of
 from tramontane.entrypoints.api.front import FrontDoor
 from tramontane.entrypoints.api.generate import Generator
@@ -46,6 +57,7 @@ def build_routes(doors: Doors, measured: metrics.Metrics) -> FastAPI:
     embeddings.add_routes(routes, doors, measured, generator)
     models.add_routes(routes, doors)
     tokenize.add_routes(routes, doors, generator)
+    conversations.add_routes(routes, doors, measured, generator)
     health.add_routes(routes, doors)
     metrics.add_routes(routes, measured)
     for add_routes in doors.more:

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 
 from tramontane.engine.facade import EngineRoom
 from tramontane.entrypoints.api.drain import Drain
+from tramontane.features.assistant.assistant import Assistant
 from tramontane.foundation.clock import Clock, SystemClock
 from tramontane.foundation.nouns import Caller
 from tramontane.foundation.settings import HttpSettings
@@ -46,13 +47,15 @@ class Doors:
     `authenticate` turns a presented key into its Caller or raises Unauthenticated; `models` lists what this caller may
     use; `required` names the models that must answer before `/readyz` says so; `bound_host` is where the server listens.
     `sessions` turns the token of a browser's cookie into who is signed in or raises Unauthenticated; without it no cookie
-    opens anything. `more` adds the routes of the ways in that stand on this one.
+    opens anything. `assistant` keeps conversations; without it there are none. `more` adds the routes of the ways in that
+    stand on this one.
     """
 
     engine: EngineRoom
     authenticate: Callable[[str], Awaitable[Caller]]
     models: Callable[[Caller], Awaitable[Sequence[ModelCard]]]
     sessions: Callable[[str], Awaitable[SignedIn]] | None = None
+    assistant: Assistant | None = None
     more: tuple[Callable[[APIRouter], None], ...] = ()
     settings: HttpSettings = field(default_factory=default_settings)
     required: tuple[str, ...] = ()

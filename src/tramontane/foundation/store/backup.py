@@ -23,6 +23,7 @@ from tramontane.foundation.store import archive
 from tramontane.foundation.store.archive import BlobEntry, ContentHash, Manifest, TableEntry
 from tramontane.foundation.store.blobs import Blobs
 from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.derived import is_derived
 from tramontane.foundation.store.disk import flush, translated
 from tramontane.foundation.store.schema import revision_of
 
@@ -54,9 +55,9 @@ def backup(database: Database, blobs: Blobs, target: Path, clock: Clock, report:
 
 
 def tables_of(connection: Connection) -> list[Table]:
-    """The tables as they are in this database, those that others point to first."""
+    """The tables as they are in this database, those that others point to first; without what is derived from them."""
     found = MetaData()
-    found.reflect(connection)
+    found.reflect(connection, only=lambda name, _: not is_derived(name))
     return [table for table in found.sorted_tables if table.name != VERSION_TABLE]
 
 

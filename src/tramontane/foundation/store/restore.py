@@ -19,6 +19,7 @@ from tramontane.foundation.store.archive import ContentHash, LineReader, Manifes
 from tramontane.foundation.store.backup import BATCH_ROWS, lines_of, tables_of
 from tramontane.foundation.store.blobs import Blobs, checked_path
 from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.derived import build_derived, drop_derived
 from tramontane.foundation.store.schema import knows, migrate
 
 
@@ -71,6 +72,7 @@ def _make_room(database: Database, blobs: Blobs, replace: bool) -> None:
             f"the target is not empty (it has {what}); restore into a new one, or say that it may be replaced"
         )
     with database.write() as connection:
+        drop_derived(connection)
         everything = MetaData()
         everything.reflect(connection)
         everything.drop_all(connection)
@@ -88,6 +90,7 @@ def _fill_tables(tar: tarfile.TarFile, manifest: Manifest, database: Database, r
         for table in tables:
             if table.name in manifest.tables:
                 _fill_table(tar, manifest, connection, table, report)
+        build_derived(connection)
 
 
 def _fill_table(

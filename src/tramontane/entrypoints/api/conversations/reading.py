@@ -1,0 +1,128 @@
+"""Looking at conversations: lists, one, its history as a path or as a tree, its messages, and search."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from tramontane.entrypoints.api.conversations.shapes import conversation_shape, entry_shape, json_response, node_shape
+from tramontane.entrypoints.api.policy import needs_key
+from tramontane.features.assistant import search, store
+from tramontane.features.assistant.assistant import Assistant
+from tramontane.features.assistant.nouns import Conversation, Entry, Owner, iso_time, metadata_fits
+from tramontane.features.assistant.turns import UNKNOWN
+from tramontane.foundation.errors import InvalidFields, NotFound
+
+MOST_ROWS = 1000
+MESSAGES = ("message.input", "message.output")
+
+
+def number_of(request: Request, name: str, default: int, most: int, least: int = 0) -> int:
+    """A whole number of the query. Raises InvalidFields."""
+    written = request.query_params.get(name)
+    if written is None:
+        return default
+    if not written.isascii() or not written.isdigit() or len(written) > 9 or not least <= int(written) <= most:
+        raise InvalidFields.of(name, f"{name} must be a whole number from {least} to {most}")
+    return int(written)
+
+
+def flag_of(request: Request, name: str) -> bool | None:
+    """Raises InvalidFields."""
+    written = request.query_params.get(name)
+    if written is None or written == "":
+        return None
+    if written not in ("true", "false"):
+        raise InvalidFields.of(name, f"{name} must be true or false")
+    return written == "true"
+
+
+def _metadata_of(request: Request) -> dict[str, Any] | None:
+    written = request.query_params.get("metadata")
+    if not written or written == "null":
+        return None
+    try:
+        return msgspec.json.decode(written, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        raise InvalidFields.of("metadata", "metadata must be a JSON object") from None
+
+
+def _list(
+    connection: Connection, owner: Owner, filters: dict[str, Any], metadata: dict[str, Any] | None, page: int, size: int
+) -> list[Conversation]:
+    if metadata is None:
+        return store.listed(connection, owner, filters, page * size, size)
+    found = [one for one in store.listed(connection, owner, filters, 0, None) if metadata_fits(one.metadata, metadata)]
+    return found[page * size : (page + 1) * size]
+
+
+def _history(
+    connection: Connection, owner: Owner, conversation_id: str, whole: bool
+) -> tuple[Conversation, Sequence[Entry]]:
+    one = store.one(connection, owner, conversation_id)
+    if one is None:
+        raise NotFound(UNKNOWN)
+    if whole:
+        return one, store.tree(connection, owner, conversation_id)
+    return one, store.path(connection, owner, conversation_id, one.head_entry_id)
+
+
+def add_routes(routes: APIRouter, assistant: Assistant) -> None:
+    live = assistant.is_live
+
+    @routes.get("/v1/conversations", tags=["conversations"], summary="Your conversations, the latest first")
+    @needs_key
+    async def conversations(request: Request) -> Response:
+        page, size = number_of(request, "page", 0, 10**6), number_of(request, "page_size", 100, MOST_ROWS, 1)
+        filters: dict[str, Any] = {name: flag_of(request, name) for name in ("archived", "pinned")}
+        filters["project_id"] = request.query_params.get("project_id") or None
+        filters = {name: value for name, value in filters.items() if value is not None}
+        owner = Owner.of(request.state.caller)
+        found = await assistant.read(_list, owner, filters, _metadata_of(request), page, size)
+        return json_response([conversation_shape(one, live) for one in found])
+
+    @routes.get("/v1/conversations/search", tags=["conversations"], summary="Find words in your conversations")
+    @needs_key
+    async def find(request: Request) -> Response:
+        size = number_of(request, "page_size", 20, 100, 1)
+        looked_for = request.query_params.get("q", "")
+        hits = await assistant.read(search.find, Owner.of(request.state.caller), looked_for, size)
+        shown = [
+            {
+                "conversation_id": hit.conversation_id, "name": hit.name, "entry_id": hit.entry_id,
+                "snippet": hit.snippet, "updated_at": iso_time(hit.updated_ns),
+            }
+            for hit in hits
+        ]  # fmt: skip
+        return json_response(shown)
+
+    @routes.get("/v1/conversations/{conversation_id}", tags=["conversations"], summary="One conversation")
+    @needs_key
+    async def conversation(request: Request, conversation_id: str) -> Response:
+        one = await assistant.read(store.one, Owner.of(request.state.caller), conversation_id)
+        if one is None:
+            raise NotFound(UNKNOWN)
+        return json_response(conversation_shape(one, live))
+
+    @routes.get("/v1/conversations/{conversation_id}/history", tags=["conversations"], summary="Its entries")
+    @needs_key
+    async def history(request: Request, conversation_id: str) -> Response:
+        whole = flag_of(request, "tree") is True
+        one, entries = await assistant.read(_history, Owner.of(request.state.caller), conversation_id, whole)
+        shown = {"object": "conversation.history", "conversation_id": one.conversation_id}
+        if whole:
+            nodes = [node_shape(entry, live) for entry in entries]
+            return json_response(shown | {"head_entry_id": one.head_entry_id, "entries": nodes})
+        return json_response(shown | {"entries": [entry_shape(entry) for entry in entries]})
+
+    @routes.get("/v1/conversations/{conversation_id}/messages", tags=["conversations"], summary="Its messages")
+    @needs_key
+    async def messages(request: Request, conversation_id: str) -> Response:
+        one, entries = await assistant.read(_history, Owner.of(request.state.caller), conversation_id, False)
+        shown = [entry_shape(entry) for entry in entries if entry.kind in MESSAGES]
+        return json_response(
+            {"object": "conversation.messages", "conversation_id": one.conversation_id, "messages": shown}
+        )

@@ -1,0 +1,254 @@
+"""The one object of this room that a door holds: begins turns, runs them through the engine, keeps what comes, names it.
+
+Joins the deciding modules to the database and the engine. Use on one event loop; everything that waits for the disk does so
+on the database's own lanes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from tramontane.engine.facade import EngineRoom
+from tramontane.features.assistant import content, store
+from tramontane.features.assistant.answering import Run
+from tramontane.features.assistant.completion import ask_for
+from tramontane.features.assistant.nouns import Entry, NewConversation, NewTurn, Numbers, Owner
+from tramontane.features.assistant.titles import title_ask, title_from
+from tramontane.features.assistant.turns import UNKNOWN, Turn, Turns
+from tramontane.features.assistant.words import fold
+from tramontane.foundation.clock import Clock
+from tramontane.foundation.errors import NotFound, TramontaneError
+from tramontane.foundation.events import TextDelta
+from tramontane.foundation.ids import new_id
+from tramontane.foundation.nouns import Caller
+from tramontane.foundation.store.database import Database
+
+TITLE_WAIT_S = 60.0
+CLOSE_S = 5.0
+Result = TypeVar("Result")
+_log = logging.getLogger(__name__)
+Begin = Callable[[Connection, Owner, str], Turn]
+
+
+class Assistant:
+    """Conversations of one installation. `runner_id` names this start of the gateway in what it writes."""
+
+    def __init__(self, database: Database, engine: EngineRoom, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+        self.numbers = Numbers(clock.now_ns)
+        self.runner_id = new_id("run", 12)
+        self._engine = engine
+        self._live: set[str] = set()
+        self._runs: dict[str, Run] = {}
+        self._titles: set[asyncio.Task[None]] = set()
+        self.turns = Turns(self.numbers, clock.now_ns, self.runner_id, self.is_live)
+
+    def is_live(self, entry_id: str | None) -> bool:
+        """Whether this answer is being written now. One gateway serves a database, so what it does not write, nobody does."""
+        return entry_id in self._live
+
+    async def read(self, work: Callable[..., Result], *args: object) -> Result:
+        """`work(connection, *args)` in a transaction that only looks."""
+        return await self.database.run(self._reading, work, args)
+
+    async def write(self, work: Callable[..., Result], *args: object) -> Result:
+        """`work(connection, *args)` in a transaction that changes."""
+        return await self.database.run_write(self._writing, work, args)
+
+    async def start(self, caller: Caller, new: NewConversation, turn: NewTurn) -> Run:
+        """Begin a conversation. Returns once the engine may run it; nothing is kept of one it refuses."""
+
+        def begin(connection: Connection, owner: Owner, output_id: str) -> Turn:
+            return self.turns.start(connection, owner, new, turn, output_id)
+
+        return await self._run(caller, turn, begin)
+
+    async def go_on(self, caller: Caller, conversation_id: str, turn: NewTurn) -> Run:
+        """The next turn. A turn the engine refuses stays in the conversation as failed, with the reason."""
+
+        def begin(connection: Connection, owner: Owner, output_id: str) -> Turn:
+            return self.turns.go_on(connection, owner, conversation_id, turn, output_id)
+
+        return await self._run(caller, turn, begin)
+
+    async def restart(self, caller: Caller, conversation_id: str, turn: NewTurn) -> Run:
+        """A new conversation that shares the beginning of another."""
+
+        def begin(connection: Connection, owner: Owner, output_id: str) -> Turn:
+            return self.turns.restart(connection, owner, conversation_id, turn, output_id)
+
+        return await self._run(caller, turn, begin)
+
+    async def stop(self, caller: Caller, conversation_id: str) -> bool:
+        """End what is being written in a conversation. Raises NotFound; False when nothing was."""
+        owner = Owner.of(caller)
+        if await self.read(store.one, owner, conversation_id) is None:
+            raise NotFound(UNKNOWN)
+        runs = [run for run in self._runs.values() if run.turn.conversation.conversation_id == conversation_id]
+        stopped = [run for run in runs if run.turn.owner == owner and run.stop()]
+        for run in stopped:
+            await run.finished()
+        return bool(stopped)
+
+    async def forget(self, owner: Owner, conversation_id: str) -> None:
+        """Delete a conversation with everything on it. Raises NotFound."""
+        for run in [run for run in self._runs.values() if run.turn.conversation.conversation_id == conversation_id]:
+            if run.turn.owner == owner:
+                await run.abandon()
+        if not await self.write(_remove, owner, conversation_id):
+            raise NotFound(UNKNOWN)
+
+    async def close(self) -> None:
+        """End what is being written, keeping what came, and wait for it."""
+        tasks = [asyncio.create_task(run.abandon()) for run in list(self._runs.values())]
+        for title in list(self._titles):
+            title.cancel()
+        if tasks or self._titles:
+            await asyncio.wait([*tasks, *self._titles], timeout=CLOSE_S)
+
+    async def keep(self, turn: Turn, body: dict[str, Any]) -> None:
+        await self.write(_keep, turn, body)
+
+    async def finish(self, turn: Turn, entries: Sequence[Entry]) -> None:
+        await self.write(self._finish, turn, entries)
+
+    async def _run(self, caller: Caller, new: NewTurn, begin: Begin) -> Run:
+        begun_ns = self.clock.monotonic_ns()
+        owner, output_id = Owner.of(caller), new_id("msg")
+        # Marked before it is written, so that another turn that finds the row never takes it for a dead one.
+        self._live.add(output_id)
+        try:
+            door = self.write if new.store else self.read
+            turn = await door(begin, owner, output_id)
+            return await self._open(caller, new, turn, begun_ns)
+        except BaseException:
+            self._live.discard(output_id)
+            raise
+
+    async def _open(self, caller: Caller, new: NewTurn, turn: Turn, begun_ns: int) -> Run:
+        one = turn.conversation
+        args = one.completion_args if new.completion_args is None else new.completion_args
+        try:
+            ask = ask_for(new.request_id, one.model, turn.messages, one.tools, args, new.deadline_ms)
+            answer = await self._engine.open(caller, ask, dialect="conversations")
+        except TramontaneError as error:
+            await self._refused(turn, error)
+            raise
+        except asyncio.CancelledError:
+            self._spawn(self._left(turn))
+            raise
+        run = Run(turn, answer, self, self.clock, begun_ns)
+        self._runs[turn.output_id] = run
+        run.whenever_over(lambda over: self._over(caller, over))
+        return run
+
+    async def _refused(self, turn: Turn, error: TramontaneError) -> None:
+        """The engine would not have it: a beginning leaves nothing behind, a later turn stays and says why."""
+        if not turn.stored:
+            return
+        if turn.began:
+            await self.write(store.remove, turn.owner, turn.conversation.conversation_id)
+        else:
+            values = {"status": "failed", "error_code": error.code, "error_message": error.message, "send_key": None}
+            await self.write(_close_entry, turn, values, self.clock.now_ns())
+
+    async def _left(self, turn: Turn) -> None:
+        """Whoever asked went away while waiting in line; the question stays."""
+        if turn.stored:
+            await self.write(_close_entry, turn, {"status": "interrupted"}, self.clock.now_ns())
+
+    def _over(self, caller: Caller, run: Run) -> None:
+        self._runs.pop(run.turn.output_id, None)
+        self._live.discard(run.turn.output_id)
+        question = run.turn.question
+        if run.turn.stored and question and run.status in ("done", "stopped"):
+            self._spawn(self._name(caller, run, question))
+
+    async def _name(self, caller: Caller, run: Run, question: str) -> None:
+        said = ""
+        try:
+            async with asyncio.timeout(TITLE_WAIT_S):
+                said = await self._say(caller, run, question)
+        except (TramontaneError, TimeoutError) as error:
+            _log.info("conversation %s is named by its question: %s", run.turn.conversation.conversation_id, error)
+        await self.write(_name, run.turn, title_from(said, question))
+
+    async def _say(self, caller: Caller, run: Run, question: str) -> str:
+        ask = title_ask(new_id("title"), run.turn.conversation.model, question, run.draft.text)
+        answer = await self._engine.open(caller, ask, dialect="title")
+        said: list[str] = []
+        try:
+            async with aclosing(answer.events()) as batches:
+                async for batch in batches:
+                    said += [event.text for event in batch if isinstance(event, TextDelta)]
+        finally:
+            await answer.close()
+        return "".join(said)
+
+    def _finish(self, connection: Connection, turn: Turn, entries: Sequence[Entry]) -> None:
+        owner, conversation_id = turn.owner, turn.conversation.conversation_id
+        first, *more = entries
+        text = content.text_of(first.body)
+        values = {
+            "kind": first.kind, "role": first.role, "body": first.body, "status": first.status, "model": first.model,
+            "error_code": first.error_code, "error_message": first.error_message, "usage": first.usage,
+            "completed_ns": first.completed_ns, "words": fold(text),
+        }  # fmt: skip
+        if not store.change_entry(connection, owner, conversation_id, turn.output_id, values):
+            return  # the conversation was deleted meanwhile
+        rows = []
+        parent_id = turn.output_id
+        for one in more:
+            rows.append((_numbered(one, parent_id, self.numbers.next()), fold(content.text_of(one.body))))
+            parent_id = one.entry_id
+        store.add_entries(connection, owner, conversation_id, rows, None)
+        store.settle(connection, owner, conversation_id, turn.output_id, parent_id, first.completed_ns or 0)
+
+    def _reading(self, work: Callable[..., Result], args: tuple[object, ...]) -> Result:
+        with self.database.read() as connection:
+            return work(connection, *args)
+
+    def _writing(self, work: Callable[..., Result], args: tuple[object, ...]) -> Result:
+        with self.database.write() as connection:
+            return work(connection, *args)
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._titles.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._titles.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.warning("after an answer: %s", task.exception())
+
+
+def _numbered(one: Entry, parent_id: str, number: int) -> Entry:
+    fields = {name: getattr(one, name) for name in Entry.__struct_fields__}
+    return Entry(**{**fields, "parent_id": parent_id, "number": number})
+
+
+def _keep(connection: Connection, turn: Turn, body: dict[str, Any]) -> None:
+    store.change_entry(connection, turn.owner, turn.conversation.conversation_id, turn.output_id, {"body": body})
+
+
+def _close_entry(connection: Connection, turn: Turn, values: dict[str, Any], now_ns: int) -> None:
+    conversation_id = turn.conversation.conversation_id
+    store.change_entry(connection, turn.owner, conversation_id, turn.output_id, {**values, "completed_ns": now_ns})
+    store.settle(connection, turn.owner, conversation_id, turn.output_id, turn.output_id, now_ns)
+
+
+def _name(connection: Connection, turn: Turn, name: str) -> None:
+    store.name(connection, turn.owner, turn.conversation.conversation_id, name, fold(name))
+
+
+def _remove(connection: Connection, owner: Owner, conversation_id: str) -> bool:
+    if store.one(connection, owner, conversation_id, lock=True) is None:
+        return False
+    store.remove(connection, owner, conversation_id)
+    return True

@@ -1,0 +1,51 @@
+"""Keeps SQLite's search index in step with the rows it is derived from; on PostgreSQL triggers do, and nothing happens here.
+
+Our SQLite connections trust no schema, which keeps full-text tables out of triggers. The index holds no text of its own: to
+forget a row it must be told the very words it knew.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, select, text
+
+_LEARN = {
+    "conversation": text("INSERT INTO search_conversation (rowid, scope, words) VALUES (:number, :scope, :words)"),
+    "conversation_entry": text("INSERT INTO search_entry (rowid, scope, words) VALUES (:number, :scope, :words)"),
+}
+_FORGET = {
+    "conversation": text(
+        "INSERT INTO search_conversation (search_conversation, rowid, scope, words) "
+        "VALUES ('delete', :number, :scope, :words)"
+    ),
+    "conversation_entry": text(
+        "INSERT INTO search_entry (search_entry, rowid, scope, words) VALUES ('delete', :number, :scope, :words)"
+    ),
+}
+
+
+def learn(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Rows were added; each has number, scope and words."""
+    _tell(connection, _LEARN[table.name], rows)
+
+
+def forget(connection: Connection, table: Table, where: Sequence[Any]) -> None:
+    """Rows will go or change."""
+    if connection.dialect.name == "sqlite":
+        query = select(table.c.number, table.c.scope, table.c.words).where(*where)
+        _tell(connection, _FORGET[table.name], [row._asdict() for row in connection.execute(query)])
+
+
+def learn_again(connection: Connection, table: Table, where: Sequence[Any]) -> None:
+    """Rows have changed since `forget`."""
+    if connection.dialect.name == "sqlite":
+        query = select(table.c.number, table.c.scope, table.c.words).where(*where)
+        learn(connection, table, [row._asdict() for row in connection.execute(query)])
+
+
+def _tell(connection: Connection, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
+    if connection.dialect.name != "sqlite":
+        return
+    told = [{"number": row["number"], "scope": row["scope"], "words": row["words"]} for row in rows]
+    if told:
+        connection.execute(statement, told)

@@ -1,0 +1,211 @@
+"""The SQL of conversations and their entries. Every statement is bound to a workspace and, where a caller asks, to its owner.
+
+Called inside a transaction by the verbs of this room; decides nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Table, bindparam, delete, insert, literal, select, update
+
+from tramontane.features.assistant import index
+from tramontane.features.assistant.nouns import Conversation, Entry, Owner
+from tramontane.features.assistant.tables import conversation, document, document_version, entry, share
+
+_encode = msgspec.json.encode
+_decode = msgspec.json.decode
+_CONVERSATION_JSON = ("tools", "completion_args", "metadata")
+_ENTRY_JSON = ("body", "usage")
+_CONVERSATION_COLUMNS = [conversation.c[name] for name in Conversation.__struct_fields__]
+_ENTRY_COLUMNS = [entry.c[name] for name in Entry.__struct_fields__]
+
+_ONE = (
+    select(*_CONVERSATION_COLUMNS)
+    .where(conversation.c.organisation_id == bindparam("organisation_id"))
+    .where(conversation.c.workspace_id == bindparam("workspace_id"))
+    .where(conversation.c.owner_id == bindparam("owner_id"))
+    .where(conversation.c.conversation_id == bindparam("conversation_id"))
+)
+_ONE_LOCKED = _ONE.with_for_update()
+
+
+def inside(table: Table, owner: Owner) -> tuple[Any, ...]:
+    """The conditions that keep a statement in the owner's workspace."""
+    return (table.c.organisation_id == owner.organisation_id, table.c.workspace_id == owner.workspace_id)
+
+
+def _of(table: Table, owner: Owner, conversation_id: str) -> tuple[Any, ...]:
+    return (*inside(table, owner), table.c.conversation_id == conversation_id)
+
+
+def one(connection: Connection, owner: Owner, conversation_id: str, *, lock: bool = False) -> Conversation | None:
+    """The conversation, if it is this owner's; locked, nobody else changes it until the transaction ends."""
+    values = {**msgspec.structs.asdict(owner), "conversation_id": conversation_id}
+    row = connection.execute(_ONE_LOCKED if lock else _ONE, values).one_or_none()
+    return _conversation(row._asdict()) if row else None
+
+
+def add(connection: Connection, owner: Owner, one: Conversation, words: str) -> None:
+    values = _encoded(msgspec.structs.asdict(one), _CONVERSATION_JSON)
+    row = {**values, **msgspec.structs.asdict(owner), "scope": owner.scope, "words": words}
+    connection.execute(insert(conversation), row)
+    index.learn(connection, conversation, [row])
+
+
+def change(connection: Connection, owner: Owner, conversation_id: str, values: Mapping[str, Any]) -> int:
+    """Set columns of one conversation of this owner; gives 0 when there is none of that id."""
+    where = (*_of(conversation, owner, conversation_id), conversation.c.owner_id == owner.owner_id)
+    return _changed(connection, conversation, where, _encoded(dict(values), _CONVERSATION_JSON))
+
+
+def settle(
+    connection: Connection, owner: Owner, conversation_id: str, opened_id: str, head_id: str, now_ns: int
+) -> None:
+    """An answer is over: the branch that waited for it ends in its last entry."""
+    columns = conversation.c
+    where = (*_of(conversation, owner, conversation_id), columns.owner_id == owner.owner_id)
+    moved = update(conversation).where(*where, columns.head_entry_id == opened_id)
+    connection.execute(moved.values(head_entry_id=head_id))
+    over = update(conversation).where(*where, columns.running_entry_id == opened_id)
+    connection.execute(over.values(running_entry_id=None, updated_ns=now_ns))
+
+
+def name(connection: Connection, owner: Owner, conversation_id: str, name: str, words: str) -> None:
+    """Give a conversation the name a model found, unless somebody named it meanwhile."""
+    where = _of(conversation, owner, conversation_id)
+    query = select(conversation.c.named_by).where(*where).with_for_update()
+    if connection.execute(query).scalar_one_or_none() == "":
+        _changed(connection, conversation, where, {"name": name, "named_by": "model", "words": words})
+
+
+def remove(connection: Connection, owner: Owner, conversation_id: str) -> None:
+    """The conversation and everything that hangs on it."""
+    for table in (entry, conversation):
+        index.forget(connection, table, _of(table, owner, conversation_id))
+    documents = select(document.c.document_id).where(*_of(document, owner, conversation_id)).scalar_subquery()
+    versions = (*inside(document_version, owner), document_version.c.document_id.in_(documents))
+    connection.execute(delete(document_version).where(*versions))
+    for table in (document, share, entry, conversation):
+        connection.execute(delete(table).where(*_of(table, owner, conversation_id)))
+
+
+def taken_origins(connection: Connection, owner: Owner, origins: Sequence[str]) -> set[str]:
+    """Which of these origins this owner's conversations have already."""
+    query = select(conversation.c.origin).where(
+        *inside(conversation, owner), conversation.c.owner_id == owner.owner_id, conversation.c.origin.in_(origins)
+    )
+    return set(connection.execute(query).scalars())
+
+
+def listed(
+    connection: Connection, owner: Owner, filters: Mapping[str, Any], offset: int, limit: int | None
+) -> list[Conversation]:
+    """A page of this owner's conversations: pinned first, then the latest."""
+    columns = conversation.c
+    query = (
+        select(*_CONVERSATION_COLUMNS)
+        .where(*inside(conversation, owner), columns.owner_id == owner.owner_id)
+        .where(*(columns[name] == value for name, value in filters.items()))
+        .order_by(columns.pinned.desc(), columns.updated_ns.desc(), columns.conversation_id)
+        .offset(offset)
+        .limit(limit)
+    )
+    return [_conversation(row._asdict()) for row in connection.execute(query)]
+
+
+def add_entries(
+    connection: Connection, owner: Owner, conversation_id: str, rows: Sequence[tuple[Entry, str]], send_key: str | None
+) -> None:
+    """Add entries with the words they are found by. `send_key` marks the last of them."""
+    fixed = {
+        "organisation_id": owner.organisation_id, "workspace_id": owner.workspace_id,
+        "conversation_id": conversation_id, "scope": owner.scope, "send_key": None,
+    }  # fmt: skip
+    values = [{**fixed, **_encoded(msgspec.structs.asdict(one), _ENTRY_JSON), "words": words} for one, words in rows]
+    if values:
+        values[-1]["send_key"] = send_key
+        connection.execute(insert(entry), values)
+        index.learn(connection, entry, values)
+
+
+def change_entry(
+    connection: Connection, owner: Owner, conversation_id: str, entry_id: str, values: Mapping[str, Any]
+) -> int:
+    where = (*_of(entry, owner, conversation_id), entry.c.entry_id == entry_id)
+    return _changed(connection, entry, where, _encoded(dict(values), _ENTRY_JSON))
+
+
+def one_entry(connection: Connection, owner: Owner, conversation_id: str, entry_id: str) -> Entry | None:
+    query = select(*_ENTRY_COLUMNS).where(*_of(entry, owner, conversation_id), entry.c.entry_id == entry_id)
+    row = connection.execute(query).one_or_none()
+    return _entry(row._asdict()) if row else None
+
+
+def sent(connection: Connection, owner: Owner, conversation_id: str, send_key: str) -> bool:
+    query = select(entry.c.entry_id).where(*_of(entry, owner, conversation_id), entry.c.send_key == send_key)
+    return connection.execute(query).first() is not None
+
+
+def path(connection: Connection, owner: Owner, conversation_id: str, entry_id: str | None) -> list[Entry]:
+    """The entries from the first to this one, in order."""
+    if entry_id is None:
+        return []
+    first = select(entry.c.entry_id, entry.c.parent_id, _depth()).where(
+        *_of(entry, owner, conversation_id), entry.c.entry_id == entry_id
+    )
+    walk = first.cte("walk", recursive=True)
+    above = select(entry.c.entry_id, entry.c.parent_id, walk.c.depth + 1).where(
+        *_of(entry, owner, conversation_id), entry.c.entry_id == walk.c.parent_id
+    )
+    walk = walk.union_all(above)
+    query = (
+        select(*_ENTRY_COLUMNS)
+        .join(walk, walk.c.entry_id == entry.c.entry_id)
+        .where(*_of(entry, owner, conversation_id))
+        .order_by(walk.c.depth.desc())
+    )
+    return [_entry(row._asdict()) for row in connection.execute(query)]
+
+
+def tree(connection: Connection, owner: Owner, conversation_id: str) -> list[Entry]:
+    """All entries of all branches, in the order of time."""
+    query = select(*_ENTRY_COLUMNS).where(*_of(entry, owner, conversation_id)).order_by(entry.c.number)
+    return [_entry(row._asdict()) for row in connection.execute(query)]
+
+
+def _depth() -> Any:
+    return literal(0).label("depth")
+
+
+def _changed(connection: Connection, table: Table, where: Sequence[Any], values: Mapping[str, Any]) -> int:
+    """The index follows when the words change."""
+    found = "words" in values
+    if found:
+        index.forget(connection, table, where)
+    changed = connection.execute(update(table).where(*where).values(values)).rowcount
+    if found:
+        index.learn_again(connection, table, where)
+    return changed
+
+
+def _encoded(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    for name in names:
+        if values.get(name) is not None:
+            values[name] = _encode(values[name]).decode()
+    return values
+
+
+def _conversation(row: dict[str, Any]) -> Conversation:
+    return Conversation(**_decoded(row, _CONVERSATION_JSON))
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    return Entry(**_decoded(row, _ENTRY_JSON))
+
+
+def _decoded(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    for name in names:
+        if row[name] is not None:
+            row[name] = _decode(row[name])
+    return row

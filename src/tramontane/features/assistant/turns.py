@@ -1,0 +1,235 @@
+"""Writes a turn down before it is asked: the conversation, what came in, and the entry the answer will fill.
+
+One transaction for all of it. Decides where a turn goes on, and refuses a second sending and a head still being written.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from tramontane.features.assistant import content, store
+from tramontane.features.assistant.nouns import (
+    ROOT,
+    Conversation,
+    Entry,
+    NewConversation,
+    NewEntry,
+    NewTurn,
+    Numbers,
+    Owner,
+)
+from tramontane.features.assistant.tables import project
+from tramontane.features.assistant.words import fold
+from tramontane.foundation.errors import Conflict, InvalidFields, NotFound
+from tramontane.foundation.ids import new_id
+from tramontane.foundation.nouns import Message
+
+UNKNOWN = "there is no conversation of that id"
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn that is written down. `question` is set when the conversation has no name yet."""
+
+    owner: Owner
+    conversation: Conversation
+    output_id: str
+    input_ids: tuple[str, ...]
+    head_id: str | None
+    messages: tuple[Message, ...]
+    stored: bool = True
+    began: bool = False
+    question: str | None = None
+
+
+class Turns:
+    """Begins turns. `is_live` says whether an entry is being written by this very process now."""
+
+    def __init__(self, numbers: Numbers, now_ns: Callable[[], int], runner_id: str, is_live: Callable[[str], bool]):
+        self._numbers = numbers
+        self._now_ns = now_ns
+        self._runner_id = runner_id
+        self._is_live = is_live
+
+    def start(self, connection: Connection, owner: Owner, new: NewConversation, turn: NewTurn, output_id: str) -> Turn:
+        """A new conversation with its first turn. Raises NotFound for a foreign project, Conflict for a second sending."""
+        one = self._fresh(new)
+        instructions = [project_instructions(connection, owner, one.project_id), one.instructions or ""]
+        if not turn.store:
+            return self._unstored(owner, one, [], turn, instructions, output_id)
+        if turn.send_key is not None:
+            one = msgspec.structs.replace(one, origin=f"send:{turn.send_key}")
+            if store.taken_origins(connection, owner, [str(one.origin)]):
+                raise already_sent()
+        store.add(connection, owner, one, fold(one.name or ""))
+        return self._write(connection, owner, one, [], turn, instructions, output_id, began=True)
+
+    def go_on(self, connection: Connection, owner: Owner, conversation_id: str, turn: NewTurn, output_id: str) -> Turn:
+        """The next turn of a conversation. Raises NotFound, Conflict (already_sent, answer_running), InvalidFields."""
+        one = store.one(connection, owner, conversation_id, lock=turn.store)
+        if one is None:
+            raise NotFound(UNKNOWN)
+        if turn.model is not None:
+            one = msgspec.structs.replace(one, model=turn.model)
+        if turn.send_key is not None and store.sent(connection, owner, conversation_id, turn.send_key):
+            raise already_sent()
+        entries = self._before(connection, owner, one, turn.from_entry_id)
+        instructions = [project_instructions(connection, owner, one.project_id), one.instructions or ""]
+        if not turn.store:
+            return self._unstored(owner, one, entries, turn, instructions, output_id)
+        return self._write(connection, owner, one, entries, turn, instructions, output_id)
+
+    def restart(
+        self, connection: Connection, owner: Owner, conversation_id: str, turn: NewTurn, output_id: str
+    ) -> Turn:
+        """A new conversation with a copy of the old one's entries up to `from_entry_id`, and a turn."""
+        old = store.one(connection, owner, conversation_id)
+        if old is None:
+            raise NotFound(UNKNOWN)
+        entries = self._before(connection, owner, old, turn.from_entry_id)
+        now_ns = self._now_ns()
+        one = msgspec.structs.replace(
+            old, conversation_id=new_id("conv"), number=self._numbers.next(), head_entry_id=None, running_entry_id=None,
+            pinned=False, archived=False, origin=None, created_ns=now_ns, updated_ns=now_ns,
+        )  # fmt: skip
+        if turn.completion_args is not None:
+            one = msgspec.structs.replace(one, completion_args=turn.completion_args)
+        instructions = [project_instructions(connection, owner, one.project_id), one.instructions or ""]
+        if not turn.store:
+            return self._unstored(owner, one, entries, turn, instructions, output_id)
+        store.add(connection, owner, one, fold(one.name or ""))
+        copies = self.copied(entries)
+        store.add_entries(
+            connection, owner, one.conversation_id, [(copy, fold(content.text_of(copy.body))) for copy in copies], None
+        )
+        return self._write(connection, owner, one, copies, turn, instructions, output_id, began=True)
+
+    def copied(self, entries: Sequence[Entry]) -> list[Entry]:
+        """The same path with ids of its own."""
+        copies: list[Entry] = []
+        for one in entries:
+            parent_id = copies[-1].entry_id if copies else None
+            status = "interrupted" if one.status == "running" else one.status
+            copy = msgspec.structs.replace(
+                one,
+                entry_id=new_id(prefix_of(one.kind)),
+                parent_id=parent_id,
+                number=self._numbers.next(),
+                status=status,
+            )
+            copies.append(copy)
+        return copies
+
+    def _fresh(self, new: NewConversation) -> Conversation:
+        now_ns = self._now_ns()
+        return Conversation(
+            conversation_id=new_id("conv"), owner_id="", number=self._numbers.next(), created_ns=now_ns,
+            updated_ns=now_ns, named_by="person" if new.name else "", **msgspec.structs.asdict(new),
+        )  # fmt: skip
+
+    def _before(
+        self, connection: Connection, owner: Owner, one: Conversation, from_entry_id: str | None
+    ) -> list[Entry]:
+        """The path a turn goes on after."""
+        if from_entry_id == ROOT:
+            return []
+        after = one.head_entry_id if from_entry_id is None else from_entry_id
+        entries = store.path(connection, owner, one.conversation_id, after)
+        if from_entry_id is not None and not entries:
+            raise NotFound("there is no entry of that id in this conversation", param="from_entry_id")
+        if entries and entries[-1].status == "running" and self._is_live(entries[-1].entry_id):
+            message = "the answer before is still being written; wait for its end or stop it"
+            raise Conflict(message, code="answer_running")
+        return entries
+
+    def _written(self, inputs: Sequence[NewEntry], parent_id: str | None) -> list[Entry]:
+        now_ns, entries = self._now_ns(), []
+        for new in inputs:
+            one = Entry(
+                entry_id=new_id(prefix_of(new.kind)), parent_id=parent_id, number=self._numbers.next(),
+                created_ns=now_ns, completed_ns=now_ns, **msgspec.structs.asdict(new),
+            )  # fmt: skip
+            entries.append(one)
+            parent_id = one.entry_id
+        return entries
+
+    def _unstored(
+        self,
+        owner: Owner,
+        one: Conversation,
+        before: list[Entry],
+        turn: NewTurn,
+        instructions: list[str],
+        output_id: str,
+    ) -> Turn:
+        inputs = self._written(turn.inputs, before[-1].entry_id if before else None)
+        _check(before, inputs)
+        messages = content.messages_of([*before, *inputs], instructions)
+        ids = tuple(new.entry_id for new in inputs)
+        return Turn(
+            owner=owner, conversation=one, output_id=output_id, input_ids=ids, head_id=None, messages=messages,
+            stored=False,
+        )  # fmt: skip
+
+    def _write(
+        self,
+        connection: Connection,
+        owner: Owner,
+        one: Conversation,
+        before: list[Entry],
+        turn: NewTurn,
+        instructions: list[str],
+        output_id: str,
+        *,
+        began: bool = False,
+    ) -> Turn:
+        head_id = before[-1].entry_id if before else None
+        inputs = self._written(turn.inputs, head_id)
+        _check(before, inputs)
+        now_ns = self._now_ns()
+        output = Entry(
+            entry_id=output_id, parent_id=inputs[-1].entry_id if inputs else head_id, kind="message.output",
+            role="assistant", body={"content": ""}, number=self._numbers.next(), status="running", model=one.model,
+            runner_id=self._runner_id, created_ns=now_ns,
+        )  # fmt: skip
+        rows = [(new, fold(content.text_of(new.body))) for new in inputs]
+        store.add_entries(connection, owner, one.conversation_id, [*rows, (output, "")], turn.send_key)
+        values = {"head_entry_id": output_id, "running_entry_id": output_id, "updated_ns": now_ns}
+        question = next((content.text_of(new.body) for new in inputs if new.kind == "message.input"), "")
+        if question:
+            values["preview"] = content.preview_of(question)
+        store.change(connection, owner, one.conversation_id, values)
+        first = question if not one.named_by else None
+        return Turn(
+            owner=owner, conversation=one, output_id=output_id, input_ids=tuple(new.entry_id for new in inputs),
+            head_id=head_id, messages=content.messages_of([*before, *inputs], instructions), began=began, question=first,
+        )  # fmt: skip
+
+
+def prefix_of(kind: str) -> str:
+    """How the ids of a kind of entry begin."""
+    return "fc" if kind.startswith("function.") else "msg"
+
+
+def already_sent() -> Conflict:
+    return Conflict("this was sent before and is being answered; read the conversation again", code="already_sent")
+
+
+def project_instructions(connection: Connection, owner: Owner, project_id: str | None) -> str:
+    """What the project says before the conversation. Raises NotFound for a project that is not the owner's."""
+    if project_id is None:
+        return ""
+    query = select(project.c.instructions).where(
+        *store.inside(project, owner), project.c.owner_id == owner.owner_id, project.c.project_id == project_id
+    )
+    found = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        raise NotFound("there is no project of that id", param="project_id")
+    return str(found)
+
+
+def _check(before: Sequence[Entry], inputs: Sequence[Entry]) -> None:
+    """Something must wait for an answer."""
+    last = inputs[-1] if inputs else before[-1] if before else None
+    if last is None or (not inputs and last.kind not in ("message.input", "function.result")):
+        raise InvalidFields.of("inputs", "there is nothing new to answer; send inputs, or from_entry_id of a question")

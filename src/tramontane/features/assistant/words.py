@@ -1,0 +1,63 @@
+"""Text as search sees it: folded to plain words, so that both databases find the same, and excerpts with their hits.
+
+Folding drops case and accents, and every character that is neither letter nor digit; scripts written without spaces are
+taken letter by letter. Pure functions; the SQL stands in `search`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+LONGEST_WORD = 64
+MOST_CHARACTERS = 200_000
+MOST_QUERY_WORDS = 12
+EXCERPT = 160
+_WORD = re.compile(r"[^\W_]+")
+_SPACELESS = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
+
+
+def fold(text: str) -> str:
+    """The words of a text, one space between them."""
+    plain = text[:MOST_CHARACTERS]
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFKD", plain)
+        plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+        plain = _SPACELESS.sub(r" \1 ", plain)
+    return " ".join(word for word in _WORD.findall(plain.casefold()) if len(word) <= LONGEST_WORD)[:MOST_CHARACTERS]
+
+
+def query_words(text: str) -> list[str]:
+    """The words somebody looks for; empty when the text holds none."""
+    return list(dict.fromkeys(fold(text[:1000]).split()))[:MOST_QUERY_WORDS]
+
+
+def excerpt(text: str, words: Sequence[str]) -> list[dict[str, object]]:
+    """A piece of the text around the first hit, cut into parts that are hits and parts that are not."""
+    wanted = tuple(words)
+    hits: list[tuple[int, int]] = []
+    start, end = 0, min(len(text), EXCERPT)
+    for found in _WORD.finditer(text):
+        if hits and found.start() > end:
+            break
+        if _hit(found.group(), wanted):
+            if not hits:
+                start = max(0, found.start() - EXCERPT // 4)
+                end = min(len(text), start + EXCERPT)
+            hits.append(found.span())
+    parts: list[dict[str, object]] = []
+    at = start
+    for first, last in hits:
+        if first < at or last > end:
+            continue
+        parts += [{"text": text[at:first], "hit": False}, {"text": text[first:last], "hit": True}]
+        at = last
+    parts.append({"text": text[at:end], "hit": False})
+    if start > 0:
+        parts.insert(0, {"text": "… ", "hit": False})
+    if end < len(text):
+        parts.append({"text": " …", "hit": False})
+    return [part for part in parts if part["text"]]
+
+
+def _hit(word: str, wanted: tuple[str, ...]) -> bool:
+    return (word.casefold() if word.isascii() else fold(word)).startswith(wanted)
