@@ -37,11 +37,6 @@ def test_a_description_survives_json(tmp_path: Path) -> None:
     assert Architecture.from_json(json.loads(json.dumps(architecture.to_json()))) == architecture
 
 
-def test_generation_config_has_the_last_word_on_end_tokens(tmp_path: Path) -> None:
-    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [7, 9]}', "utf-8")
-    assert from_config(config_folder(tmp_path)).eos_ids == (7, 9)
-
-
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

@@ -16,6 +16,9 @@ from tramontane.adapters.servers.openvino.errors import ModelFileError, Unsuppor
 from tramontane.adapters.servers.openvino.families import SUPPORTED_FAMILIES
 from tramontane.adapters.servers.openvino.rope import scaled_frequencies
 
+RETIRED_FIELDS = frozenset({"bos_ids", "eos_ids"})
+"""What folders prepared earlier still say; the model's words know it better."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -39,8 +42,6 @@ class Architecture:
     rope_dim: int  # leading elements of a head that rotate
     rope_frequencies: tuple[float, ...]  # [rope_dim/2] radians per token
     rope_attention_factor: float
-    bos_ids: tuple[int, ...]
-    eos_ids: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `from_json` reads them back."""
@@ -51,7 +52,9 @@ class Architecture:
         """The architecture kept in `engine.json`. Raises ModelFileError when a field is missing or unknown."""
         try:
             known: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in values.items()
+                if key not in RETIRED_FIELDS
             }
             return cls(**known)
         except TypeError as error:
@@ -67,15 +70,14 @@ def unsupported(what: str) -> UnsupportedArchitecture:
 
 
 def from_config(folder: Path) -> Architecture:
-    """Read `config.json` (and `generation_config.json` where present) of a Hugging Face folder."""
+    """Read `config.json` of a Hugging Face folder."""
     config = read_settings(folder / "config.json")
-    generation = read_settings(folder / "generation_config.json", optional=True)
     family = str(config.get("model_type"))
     if family not in SUPPORTED_FAMILIES:
         raise unsupported(f"model_type {family!r}")
     _refuse_config_features(config)
     try:
-        return _from_config_values(family, config, generation)
+        return _from_config_values(family, config)
     except KeyError as error:
         raise ModelFileError(f"{folder / 'config.json'}: field {error} is missing; fetch the file again") from error
 
@@ -91,7 +93,7 @@ def _refuse_config_features(config: Mapping[str, Any]) -> None:
         raise unsupported("quantization_config (weights already quantised)")
 
 
-def _from_config_values(family: str, config: Mapping[str, Any], generation: Mapping[str, Any]) -> Architecture:
+def _from_config_values(family: str, config: Mapping[str, Any]) -> Architecture:
     heads = int(config["num_attention_heads"])
     hidden = int(config["hidden_size"])
     head_dim = int(config.get("head_dim") or hidden // heads)
@@ -120,16 +122,7 @@ def _from_config_values(family: str, config: Mapping[str, Any], generation: Mapp
         rope_dim=rope_dim,
         rope_frequencies=frequencies,
         rope_attention_factor=factor,
-        bos_ids=token_ids(generation.get("bos_token_id", config.get("bos_token_id"))),
-        eos_ids=token_ids(generation.get("eos_token_id", config.get("eos_token_id"))),
     )
-
-
-def token_ids(value: Any) -> tuple[int, ...]:
-    """None, one id or a list of ids as a tuple."""
-    if value is None:
-        return ()
-    return tuple(int(item) for item in value) if isinstance(value, list | tuple) else (int(value),)
 
 
 def read_settings(path: Path, *, optional: bool = False) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tramontane.adapters.servers.openvino.architecture import Architecture, token_ids, unsupported
+from tramontane.adapters.servers.openvino.architecture import Architecture, unsupported
 from tramontane.adapters.servers.openvino.errors import ModelFileError
 from tramontane.adapters.servers.openvino.families import SUPPORTED_FAMILIES
 from tramontane.adapters.servers.openvino.gguf_file import GgufFile
@@ -77,10 +77,4 @@ def _from_gguf_values(
         rope_dim=rope_dim,
         rope_frequencies=frequencies,
         rope_attention_factor=attention_factor,
-        bos_ids=token_ids(fields.get("tokenizer.ggml.bos_token_id")),
-        eos_ids=tuple(
-            sorted(
-                {i for key in ("eos", "eot", "eom") for i in token_ids(fields.get(f"tokenizer.ggml.{key}_token_id"))}
-            )
-        ),
     )

@@ -37,7 +37,6 @@ class GgufSource:
     def __init__(self, path: Path) -> None:
         self._file = GgufFile(path)
         self.architecture = from_gguf(self._file)
-        self.files: tuple[Path, ...] = (path,)
 
     def shape(self, name: str) -> tuple[int, ...]:
         place = self._place(name)

@@ -6,7 +6,6 @@ came from. The catalogue calls it once when a model is added. The folder appears
 
 import dataclasses
 import errno
-import hashlib
 import math
 import os
 import shutil
@@ -42,7 +41,6 @@ DISTANCE_BOUND_NATS = 0.02
 DYNAMIC_GROUPS = (64, 32)  # fastest to most exact; 192 is no faster than 64 and doubles the distance
 DEFAULT_GROUP = 32
 _PIECE_ELEMENTS = 4_000_000
-_READ_BYTES = 1 << 22
 
 
 def prepare(path: Path, folder: Path, progress: ProgressReport, tokenize: Tokenize | None = None) -> Manifest:
@@ -57,9 +55,8 @@ def prepare(path: Path, folder: Path, progress: ProgressReport, tokenize: Tokeni
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        digest = sha256_of(source.files, progress)
         _write_durably(partial / WEIGHTS_FILE, lambda out: write_weights(source, out, progress))
-        manifest = Manifest(source.architecture, Recipe(), Distance.unmeasured("not measured yet"), digest)
+        manifest = Manifest(source.architecture, Recipe(), Distance.unmeasured("not measured yet"))
         manifest = _with_recipe(source, partial, manifest, progress, tokenize)
         _write_durably(partial / MANIFEST_FILE, lambda out: _write_all(out, manifest.to_json()))
         _put_in_place(partial, folder)
@@ -104,19 +101,6 @@ def dynamic_groups_of(architecture: Architecture) -> tuple[int, ...]:
     widths = (architecture.hidden, architecture.heads * architecture.head_dim, architecture.intermediate)
     common = math.gcd(*widths)
     return tuple(group for group in DYNAMIC_GROUPS if common % group == 0) or (DEFAULT_GROUP,)
-
-
-def sha256_of(files: Sequence[Path], progress: ProgressReport) -> str:
-    """One digest over the bytes of the files in order, hexadecimal."""
-    digest, done = hashlib.sha256(), 0
-    total = sum(path.stat().st_size for path in files)
-    for path in files:
-        with path.open("rb") as file:
-            while piece := file.read(_READ_BYTES):
-                digest.update(piece)
-                done += len(piece)
-                progress("reading the source", done, total)
-    return digest.hexdigest()
 
 
 def _pieces(source: TensorSource, name: str) -> Iterator[np.ndarray]:

@@ -24,9 +24,8 @@ MANIFEST_FILE = "engine.json"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the weights were rounded and how the plugin is to multiply with them."""
+    """How the plugin is to multiply with the rounded weights."""
 
-    weights: str = "int8-per-row"
     dynamic_group: int = 32  # elements of an activation row that share one scale
 
 
@@ -53,7 +52,6 @@ class Manifest:
     architecture: Architecture
     recipe: Recipe
     distance: Distance
-    source_sha256: str
 
     def to_json(self) -> bytes:
         """The file's content; `read_manifest` reads it back."""
@@ -70,9 +68,8 @@ def read_manifest(folder: Path) -> Manifest:
             raise ModelFileError(f"{path}: format {version}, expected {FORMAT_VERSION}; prepare the model again")
         return Manifest(
             architecture=Architecture.from_json(values["architecture"]),
-            recipe=Recipe(**values["recipe"]),
+            recipe=Recipe(dynamic_group=int(values["recipe"]["dynamic_group"])),
             distance=Distance(**values["distance"]),
-            source_sha256=values["source_sha256"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"{path}: not a readable manifest ({error}); prepare the model again") from error

@@ -7,7 +7,6 @@ meet here.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +18,6 @@ class TensorSource(Protocol):
     """A model's weights, readable tensor by tensor."""
 
     architecture: Architecture
-    files: tuple[Path, ...]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor. Raises ModelFileError when the model lacks it."""

@@ -48,7 +48,6 @@ class SafetensorsSource:
     def __init__(self, folder: Path) -> None:
         self.architecture = from_config(folder)
         self._files = _open_shards(folder)
-        self.files = tuple(sorted({file.path for file in self._files.values()}))
         if "lm_head.weight" not in self._files and not self.architecture.tied_head:
             raise ModelFileError(f"{folder}: tensor 'lm_head.weight' is missing; fetch the files again")
 
