@@ -194,6 +194,22 @@ def test_the_refusal_for_size_says_both_numbers_and_the_largest_request_runs() -
     assert answer(loop, token_request("r", range(10), 11)) == model.greedy(range(10), 11)
 
 
+def test_tokens_generated_count_when_prompts_are_put_in_order() -> None:
+    """One share has three answers going, another one behind a longer prompt: the prompts of the latter go first."""
+    loop = loop_over(FakePagedModel(), prefill_chunk_tokens=32, max_sequences=16, speculate=False)
+    loop.submit(token_request("much", range(4), 100, n=3, share="x"))
+    loop.submit(token_request("little", range(30, 60), 100, share="y"))
+    for _ in range(20):
+        loop.step()
+    for name, share in (("x1", "x"), ("y1", "y"), ("y2", "y")):
+        loop.submit(token_request(name, [ord(name[0]) % 97, int(name[1]), *range(30)], 2, share=share))
+    begun: list[str] = []
+    while len(begun) < 3:
+        names = {choice.request_id for choice in loop.step().choices} - {"much", "little", *begun}
+        begun += sorted(names)
+    assert begun == ["y1", "y2", "x1"]
+
+
 def test_a_report_follows_every_step_and_load_tells_what_waits() -> None:
     loop = loop_over(FakePagedModel(), prefill_chunk_tokens=8)
     assert not loop.has_work and not loop.begin_step() and loop.finish_step().step_ns == 0
