@@ -19,7 +19,7 @@ from tramontane.foundation.nouns import Ask, Limits
 
 
 @virtually
-async def test_rates_refuse_with_the_time_to_wait_and_unspent_tokens_come_back() -> None:
+async def test_rates_refuse_with_the_time_to_wait() -> None:
     world = World()
     limited = caller(requests_per_minute=2, tokens_per_minute=100)
     for request_id in ("a", "b"):
@@ -38,6 +38,17 @@ async def test_rates_refuse_with_the_time_to_wait_and_unspent_tokens_come_back()
             refused = error
     assert refused is not None and 1 <= refused.retry_after_s <= 60
     assert world.book.of("c2").outcome == "refused"
+    world.assert_nothing_left()
+
+
+@virtually
+async def test_tokens_set_aside_and_not_spent_come_back() -> None:
+    world = World(script=lambda ask, most: Answer(batches=[[TextDelta(0, "x")]] * 5))
+    limited = caller(tokens_per_minute=100)
+    for turn in range(3):
+        await read(await world.engine.open(limited, chat_ask(f"r{turn}", limits=Limits(max_tokens=70))))
+    shown = world.engine.rates(limited).tokens
+    assert shown is not None and shown.remaining == 100 - 3 * (2 + 5)
     world.assert_nothing_left()
 
 
