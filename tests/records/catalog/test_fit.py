@@ -58,6 +58,17 @@ def test_memory_in_use_is_told_where_freeing_it_would_do() -> None:
     assert "free memory, 12.00 GB are in use" in answer.reasons[0]
 
 
+def test_the_need_is_no_less_than_the_embedded_models_were_seen_to_take() -> None:
+    """Peaks of real process trees: 944 MB with a full cache of 512 MiB, 545 MB with 128 MiB, 309 MB embedding."""
+    chat, embedding = shipped().entries["smollm2-135m-instruct"], shipped().entries["all-minilm-l6-v2"]
+    for entry, cache_bytes, seen_bytes in (
+        (chat, 512 * 2**20, 944_000_000),
+        (chat, 128 * 2**20, 545_000_000),
+        (embedding, 512 * 2**20, 309_000_000),
+    ):
+        assert seen_bytes <= need_of(entry, "openvino", cache_bytes).memory_bytes <= 1.15 * seen_bytes
+
+
 def test_an_upstream_model_needs_nothing_here() -> None:
     assert need_of(ENTRIES[0], "upstream", CACHE_BYTES).memory_bytes == 0
 
