@@ -10,25 +10,28 @@ import numpy as np
 
 from tramontane.adapters.servers.openvino.gguf_architecture import from_gguf
 from tramontane.adapters.servers.openvino.gguf_file import GgufFile
-from tramontane.adapters.servers.openvino.tensor_source import Place, fused_rows, layer_and_part
+from tramontane.adapters.servers.openvino.tensor_source import FileNames, Place, layer_and_part
 
-_GGUF_NAMES = {
-    "embed": "token_embd",
-    "final_norm": "output_norm",
-    "head": "output",
-    "attn_norm": "attn_norm",
-    "q": "attn_q",
-    "k": "attn_k",
-    "v": "attn_v",
-    "o": "attn_output",
-    "q_norm": "attn_q_norm",
-    "k_norm": "attn_k_norm",
-    "mlp_norm": "ffn_norm",
-    "gate": "ffn_gate",
-    "up": "ffn_up",
-    "down": "ffn_down",
-}
-_GGUF_FUSED = {"qkv": "attn_qkv", "gate_up": "ffn_up"}
+_NAMES = FileNames(
+    "blk.0.",
+    {
+        "embed": "token_embd",
+        "final_norm": "output_norm",
+        "head": "output",
+        "attn_norm": "attn_norm",
+        "q": "attn_q",
+        "k": "attn_k",
+        "v": "attn_v",
+        "o": "attn_output",
+        "q_norm": "attn_q_norm",
+        "k_norm": "attn_k_norm",
+        "mlp_norm": "ffn_norm",
+        "gate": "ffn_gate",
+        "up": "ffn_up",
+        "down": "ffn_down",
+    },
+    {"qkv": "attn_qkv", "gate_up": "ffn_up"},
+)
 
 
 class GgufSource:
@@ -57,10 +60,4 @@ class GgufSource:
         return pairs.swapaxes(1, 2).reshape(-1)
 
     def _place(self, name: str) -> Place:
-        layer, part, kind = layer_and_part(name)
-        prefix = f"blk.{layer}." if layer else ""
-        fused = fused_rows(self.architecture, part)
-        if fused:
-            return Place(f"{prefix}{_GGUF_FUSED[fused[0]]}.{kind}", fused[1], fused[2])
-        full = f"{prefix}{_GGUF_NAMES[part]}.{kind}"
-        return Place(full, 0, self._file.shape(full)[0])
+        return _NAMES.place(name, self.architecture, lambda full: self._file.shape(full)[0])

@@ -6,6 +6,7 @@ the order in which the two halves of a head rotate against each other. Knows no 
 meet here.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,3 +55,22 @@ def fused_rows(architecture: Architecture, part: str) -> tuple[str, int, int] | 
         "gate": ("gate_up", 0, inner),
         "up": ("gate_up", inner, inner),
     }.get(part)
+
+
+@dataclass(frozen=True)
+class FileNames:
+    """How one format names its tensors: the prefix of layer 0, the parts, and the tensors several parts share."""
+
+    first_layer: str
+    parts: Mapping[str, str]
+    fused: Mapping[str, str]
+
+    def place(self, name: str, architecture: Architecture, rows: Callable[[str], int]) -> Place:
+        """Where a tensor lies; `rows` tells how many rows a tensor of the file has."""
+        layer, part, kind = layer_and_part(name)
+        prefix = self.first_layer.replace("0", layer) if layer else ""
+        fused = fused_rows(architecture, part)
+        if fused:
+            return Place(f"{prefix}{self.fused[fused[0]]}.{kind}", fused[1], fused[2])
+        full = f"{prefix}{self.parts[part]}.{kind}"
+        return Place(full, 0, rows(full))

@@ -12,25 +12,28 @@ from tramontane.adapters.servers.openvino.architecture import from_config, read_
 from tramontane.adapters.servers.openvino.errors import ModelFileError
 from tramontane.adapters.servers.openvino.gguf_tensors import GgufSource
 from tramontane.adapters.servers.openvino.safetensors_file import SafetensorsFile
-from tramontane.adapters.servers.openvino.tensor_source import Place, TensorSource, fused_rows, layer_and_part
+from tramontane.adapters.servers.openvino.tensor_source import FileNames, Place, TensorSource
 
-_HF_NAMES = {
-    "embed": "model.embed_tokens",
-    "final_norm": "model.norm",
-    "head": "lm_head",
-    "attn_norm": "input_layernorm",
-    "q": "self_attn.q_proj",
-    "k": "self_attn.k_proj",
-    "v": "self_attn.v_proj",
-    "o": "self_attn.o_proj",
-    "q_norm": "self_attn.q_norm",
-    "k_norm": "self_attn.k_norm",
-    "mlp_norm": "post_attention_layernorm",
-    "gate": "mlp.gate_proj",
-    "up": "mlp.up_proj",
-    "down": "mlp.down_proj",
-}
-_HF_FUSED = {"qkv": "self_attn.qkv_proj", "gate_up": "mlp.gate_up_proj"}
+_NAMES = FileNames(
+    "model.layers.0.",
+    {
+        "embed": "model.embed_tokens",
+        "final_norm": "model.norm",
+        "head": "lm_head",
+        "attn_norm": "input_layernorm",
+        "q": "self_attn.q_proj",
+        "k": "self_attn.k_proj",
+        "v": "self_attn.v_proj",
+        "o": "self_attn.o_proj",
+        "q_norm": "self_attn.q_norm",
+        "k_norm": "self_attn.k_norm",
+        "mlp_norm": "post_attention_layernorm",
+        "gate": "mlp.gate_proj",
+        "up": "mlp.up_proj",
+        "down": "mlp.down_proj",
+    },
+    {"qkv": "self_attn.qkv_proj", "gate_up": "mlp.gate_up_proj"},
+)
 
 
 def open_source(path: Path) -> TensorSource:
@@ -66,13 +69,7 @@ class SafetensorsSource:
             raise ModelFileError(f"safetensors: tensor {name!r} is missing; fetch the files again") from None
 
     def _place(self, name: str) -> Place:
-        layer, part, kind = layer_and_part(name)
-        prefix = f"model.layers.{layer}." if layer else ""
-        fused = fused_rows(self.architecture, part)
-        if fused:
-            return Place(f"{prefix}{_HF_FUSED[fused[0]]}.{kind}", fused[1], fused[2])
-        full = f"{prefix}{_HF_NAMES[part]}.{kind}"
-        return Place(full, 0, self._file(full).shape(full)[0])
+        return _NAMES.place(name, self.architecture, lambda full: self._file(full).shape(full)[0])
 
 
 def _open_shards(folder: Path) -> dict[str, SafetensorsFile]:
