@@ -36,6 +36,15 @@ async def test_a_death_before_the_first_token_is_mended_inside() -> None:
 
 
 @virtually
+async def test_a_second_death_is_told_and_not_mended_again() -> None:
+    world = World(script=lambda ask, most: Answer(batches=slow(ask, most).batches, die_after=0))
+    word = last(await world.answer("r"))
+    assert isinstance(word, Failed) and word.code == "engine_failed"
+    assert [ask.id for server in world.starter.servers for ask, *_ in server.asked] == ["r", "r"]  # type: ignore[attr-defined]
+    world.assert_nothing_left()
+
+
+@virtually
 async def test_a_death_in_mid_answer_fails_its_own_requests_and_the_next_is_served() -> None:
     world = World()
     await world.answer("warm")
