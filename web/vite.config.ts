@@ -1,10 +1,12 @@
 /// <reference types="vitest/config" />
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig, type Plugin } from 'vite';
 
 const BUILT = '../src/tramontane/entrypoints/web/built';
+const SHELL =
+  /node_modules\/(svelte|esm-env|clsx)\/|\/src\/(App|router|api|shell|parts|account\/(SignIn|Join|Doorway|refusal)|i18n\/(index|named)|theme\/)/;
 const BOOT = 'src/theme/boot.js';
 
 /**
@@ -33,8 +35,32 @@ function bootScript(): Plugin {
   };
 }
 
+/** The licences of the packages that end up in the built files, in one file beside them. */
+function licences(): Plugin {
+  return {
+    name: 'licences',
+    apply: 'build',
+    generateBundle(_, bundle) {
+      const folders = new Set<string>();
+      for (const part of Object.values(bundle)) {
+        const ids = part.type === 'chunk' ? part.moduleIds : part.originalFileNames;
+        for (const id of ids) {
+          const found = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(id.replace(/^\0/, ''));
+          if (found) folders.add(found[1]!);
+        }
+      }
+      const texts = [...folders].sort().map((folder) => {
+        const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
+        const file = readdirSync(folder).find((entry) => /^licen[cs]e(\.|$)/i.test(entry));
+        return `${name} ${version} (${license})\n\n${file ? readFileSync(`${folder}/${file}`, 'utf8').trim() : ''}\n`;
+      });
+      this.emitFile({ type: 'asset', fileName: 'licences.txt', source: texts.join(`\n${'-'.repeat(78)}\n\n`) });
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [svelte(), bootScript()],
+  plugins: [svelte(), bootScript(), licences()],
   build: {
     outDir: BUILT,
     emptyOutDir: true,
@@ -44,11 +70,21 @@ export default defineConfig({
     // Inlined files would need data: in more of the page's policy than images.
     assetsInlineLimit: 0,
     reportCompressedSize: false,
+    modulePreload: { polyfill: false },
+    rolldownOptions: {
+      input: ['index.html', 'offline.html'],
+      output: {
+        codeSplitting: {
+          // One file, and one style sheet, for all that every page stands on: requests cost more than bytes here.
+          groups: [{ name: 'app', test: SHELL }],
+        },
+      },
+    },
   },
   server: {
     host: '127.0.0.1',
     proxy: Object.fromEntries(
-      ['/web', '/v1', '/openai', '/sandbox'].map((path) => [
+      ['/web', '/v1', '/openai'].map((path) => [
         path,
         process.env.TRAMONTANE_URL ?? 'http://127.0.0.1:8400',
       ]),
@@ -57,8 +93,7 @@ export default defineConfig({
   test: {
     environment: 'happy-dom',
     include: ['src/**/*.test.ts', 'scripts/**/*.test.js'],
-    // Svelte's server build would be taken otherwise, and it has no runes that react.
-    alias: [],
   },
+  // Svelte's server build would be taken in tests otherwise, and it has no runes that react.
   resolve: process.env.VITEST ? { conditions: ['browser'] } : undefined,
 });
