@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tramontane.records.catalog.builtin import shipped
-from tramontane.records.catalog.fit import fit, need_of
+from tramontane.records.catalog.fit import fit, least_memory_bytes, need_of
 from tramontane.records.catalog.memory import models_memory_bytes, usable_memory_bytes
 from tramontane.records.catalog.nouns import Machine
 
@@ -67,6 +67,12 @@ def test_the_need_is_no_less_than_the_embedded_models_were_seen_to_take() -> Non
         (embedding, 512 * 2**20, 309_000_000),
     ):
         assert seen_bytes <= need_of(entry, "openvino", cache_bytes).memory_bytes <= 1.15 * seen_bytes
+
+
+def test_the_least_a_model_takes_is_known_without_its_weights_too() -> None:
+    known = least_memory_bytes("smollm2-135m-instruct", CACHE_BYTES)
+    assert known == need_of(shipped().entries["smollm2-135m-instruct"], "openvino", CACHE_BYTES).memory_bytes
+    assert CACHE_BYTES < least_memory_bytes("somebody-elses", CACHE_BYTES) < known
 
 
 def test_an_upstream_model_needs_nothing_here() -> None:

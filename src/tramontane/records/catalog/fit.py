@@ -97,11 +97,11 @@ def fit(
 
 
 def least_memory_bytes(name: str, cache_bytes: int) -> int:
-    """What loading the model of that name takes at least; for one the shipped catalogue does not know, without weights."""
+    """What loading a model takes at least; of one the shipped catalogue does not know, all but the weights."""
     entry = shipped().entries.get(name)
-    return (
-        PROCESS_OVERHEAD_BYTES + cache_bytes if entry is None else need_of(entry, "openvino", cache_bytes).memory_bytes
-    )
+    if entry is None:
+        return PROCESS_OVERHEAD_BYTES["chat"] + cache_bytes
+    return need_of(entry, "openvino", cache_bytes).memory_bytes
 
 
 def _weights_bytes(
