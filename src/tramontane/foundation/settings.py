@@ -147,6 +147,13 @@ class Settings(BaseSettings):
         own = URL.create("sqlite", database=str(self.home / "tramontane.db"))
         return self.database_url or own.render_as_string()
 
+    def browser_address(self, port: int | None = None) -> str:
+        """Where a browser finds the server, as far as the settings know; `port` when the one in use is known."""
+        if self.http.public_url:
+            return self.http.public_url
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://[{host}]:{port or self.port}" if ":" in host else f"http://{host}:{port or self.port}"
+
     @property
     def blobs(self) -> str:
         """The blob store's address; a folder in the data folder unless another is set."""

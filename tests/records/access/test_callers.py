@@ -103,10 +103,10 @@ async def test_many_at_once_are_one_look_up_and_a_leaver_takes_nobody_along(worl
     asked = 0
     original = callers._known_now
 
-    def counting(key_id: str, fresh_until_ns: int) -> object:
+    def counting(key_id: str) -> object:
         nonlocal asked
         asked += 1
-        return original(key_id, fresh_until_ns)
+        return original(key_id)
 
     callers._known_now = counting  # type: ignore[method-assign, assignment]
     tasks = [asyncio.create_task(callers.caller_for(secret)) for _ in range(50)]
@@ -135,7 +135,7 @@ async def test_without_its_database_nobody_new_gets_in(world: World) -> None:
     _, secret = world.keys.create(world.mine, NewKey(name="app"))
     callers = Callers(world.database, world.clock)
 
-    def broken(key_id: str, fresh_until_ns: int) -> None:
+    def broken(key_id: str) -> None:
         raise StorageFailed("gone", retry_after_s=5)
 
     await callers.caller_for(secret)

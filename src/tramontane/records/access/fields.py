@@ -6,6 +6,7 @@ from tramontane.foundation.errors import InvalidFields
 from tramontane.records.access.nouns import RIGHTS, NewKey
 
 MAX_NAME = 100
+MAX_EMAIL = 254
 MAX_WEIGHT = 1000
 MAX_LIMIT = 2**53
 
@@ -18,6 +19,21 @@ def checked_name(field: str, name: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs", "Cn") for character in plain):
         raise InvalidFields.of(field, f"{field} takes letters, digits and signs only; remove control characters")
     return plain
+
+
+def folded_email(email: str) -> str:
+    """How an address is kept and compared: without surrounding blanks, in one form and one case."""
+    return unicodedata.normalize("NFC", email).strip().casefold()
+
+
+def checked_email(email: str) -> str:
+    """The address as it is kept. Raises InvalidFields for what no mail could reach."""
+    folded = folded_email(email)
+    name, at, host = folded.rpartition("@")
+    odd = any(one.isspace() or unicodedata.category(one) in ("Cc", "Cs", "Cn", "Cf") for one in folded)
+    if not name or not at or not host or "@" in name or odd or len(folded) > MAX_EMAIL:
+        raise InvalidFields.of("email", f"email takes an address such as ada@example.org, up to {MAX_EMAIL} characters")
+    return folded
 
 
 def checked_count(field: str, value: int | None, highest: int) -> int | None:

@@ -20,8 +20,11 @@ class Keys:
         self._database = database
         self._clock = clock
 
-    def create(self, scope: Scope, wanted: NewKey) -> tuple[KeyRecord, str]:
-        """A new key and its secret. Raises InvalidFields, NotFound for the workspace, Conflict for a name in use."""
+    def create(self, scope: Scope, wanted: NewKey, *, created_by: str | None = None) -> tuple[KeyRecord, str]:
+        """A new key and its secret; one that a person made acts as theirs and ends when they leave the workspace.
+
+        Raises InvalidFields, NotFound for the workspace, Conflict for a name in use.
+        """
         now_ns = self._clock.now_ns()
         check_key(wanted, now_ns)
         name = checked_name("name", wanted.name)
@@ -39,6 +42,7 @@ class Keys:
             "expires_ns": wanted.expires_ns,
             "revoked_ns": None,
             "last_used_ns": None,
+            "created_by": created_by,
         }
         with self._database.write() as connection:
             if store.lock_workspace(connection, scope) is None:

@@ -13,6 +13,7 @@ from tramontane.foundation.store.scope import Scope
 
 Role = Literal["administrator", "builder", "member"]
 ROLES: tuple[Role, ...] = ("administrator", "builder", "member")
+InvitationKind = Literal["first_administrator", "invitation", "password_reset"]
 Language = Literal["en", "fr"]
 Theme = Literal["light", "dark"]
 Right = Literal["inference", "usage", "admin"]
@@ -40,11 +41,15 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Someone of the organisation. `language` and `theme` None leave the choice to the browser."""
+
     organisation_id: str
     person_id: str
     name: str
     email: str | None
     created_ns: int
+    language: Language | None = None
+    theme: Theme | None = None
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +57,37 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     person: Person
     role: Role
+
+
+class Invitation(msgspec.Struct, frozen=True, kw_only=True):
+    """A one-time link, without its secret. `expires_ns` None: until it is used or replaced.
+
+    `person_id` only for a password's reset; `email` binds an invitation to one address.
+    """
+
+    organisation_id: str
+    workspace_id: str
+    invitation_id: str
+    kind: InvitationKind
+    role: Role
+    email: str | None
+    person_id: str | None
+    created_by: str | None
+    created_ns: int
+    expires_ns: int | None
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.organisation_id, self.workspace_id)
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One browser a person is signed in with; `agent` is what it calls itself."""
+
+    session_id: str
+    created_ns: int
+    seen_ns: int
+    agent: str
 
 
 class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +112,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A service key as it may be shown: all but its secret, which nobody keeps."""
+    """A service key as it may be shown: all but its secret, which nobody keeps. `created_by` None: from the terminal."""
 
     organisation_id: str
     workspace_id: str
@@ -89,6 +125,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     expires_ns: int | None
     revoked_ns: int | None
     last_used_ns: int | None
+    created_by: str | None = None
 
     @property
     def shown(self) -> str:

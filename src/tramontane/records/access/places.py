@@ -14,7 +14,7 @@ from tramontane.foundation.ids import new_id
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.access import store
-from tramontane.records.access.fields import MAX_WEIGHT, checked_count, checked_name
+from tramontane.records.access.fields import MAX_WEIGHT, checked_count, checked_email, checked_name
 from tramontane.records.access.nouns import ROLES, Member, Organisation, Person, Role, Workspace
 
 
@@ -85,7 +85,7 @@ class Places:
             organisation_id=organisation_id,
             person_id=new_id("usr"),
             name=checked_name("name", name),
-            email=checked_name("email", email).casefold() if email is not None else None,
+            email=checked_email(email) if email is not None else None,
             created_ns=self._clock.now_ns(),
         )
         with self._adding("email", made.email or made.name) as connection:

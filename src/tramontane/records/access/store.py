@@ -55,6 +55,8 @@ person = Table(
     Column("name", Text, nullable=False),
     Column("email", Text),
     Column("created_ns", BigInteger, nullable=False),
+    Column("language", Text),
+    Column("theme", Text),
     UniqueConstraint("organisation_id", "email", name="uq_person_organisation_id_email"),
     ForeignKeyConstraint(["organisation_id"], ["organisation.organisation_id"]),
 )
@@ -84,6 +86,7 @@ service_key = Table(
     Column("expires_ns", BigInteger),
     Column("revoked_ns", BigInteger),
     Column("last_used_ns", BigInteger),
+    Column("created_by", Text),
     UniqueConstraint("key_id"),
     ForeignKeyConstraint(["organisation_id", "workspace_id"], ["workspace.organisation_id", "workspace.workspace_id"]),
 )
