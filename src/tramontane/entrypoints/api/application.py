@@ -16,6 +16,9 @@ from tramontane.entrypoints.api import (
     metrics,
     models,
     openapi,
+    projects,
+    shares,
+    shortcuts,
     tokenize,
 )
 from tramontane.entrypoints.api.errors import error_response, shape_of
@@ -58,6 +61,9 @@ def build_routes(doors: Doors, measured: metrics.Metrics) -> FastAPI:
     models.add_routes(routes, doors)
     tokenize.add_routes(routes, doors, generator)
     conversations.add_routes(routes, doors, measured, generator)
+    if doors.assistant is not None:
+        for beside in (projects, shares, shortcuts):
+            beside.add_routes(routes, doors.assistant)
     health.add_routes(routes, doors)
     metrics.add_routes(routes, measured)
     for add_routes in doors.more:

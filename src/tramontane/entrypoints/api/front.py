@@ -16,6 +16,8 @@ from tramontane.entrypoints.api.ports import Doors
 from tramontane.foundation.errors import Overloaded, TramontaneError
 
 OPEN_WHILE_DRAINING = frozenset({"/healthz", "/readyz", "/metrics"})
+# An export brought along from elsewhere is larger than any question; it is read by one request at a time.
+LARGER_BODIES = {"/v1/conversations/import": 50_000_000}
 log = logging.getLogger(__name__)
 
 
@@ -63,7 +65,7 @@ class FrontDoor:
             self._metrics.answered(scope, status, self._doors.clock.monotonic_ns() - begun_ns)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = self._doors.settings.max_body_bytes
+        limit = self._most_bytes(scope)
         try:
             await self._check(scope, receive)
         except TramontaneError as error:
@@ -76,9 +78,13 @@ class FrontDoor:
         settings = self._doors.settings
         check_headers(headers, settings.max_header_bytes)
         self._names.check(scope)
-        if declared_length(headers) > settings.max_body_bytes:
-            await swallow(receive, settings.max_body_bytes)
-            raise too_large(settings.max_body_bytes)
+        limit = self._most_bytes(scope)
+        if declared_length(headers) > limit:
+            await swallow(receive, limit)
+            raise too_large(limit)
         if self._doors.drain.closing and scope["path"] not in OPEN_WHILE_DRAINING:
             message = "the server is shutting down; send the request again in a moment"
             raise Overloaded(message, retry_after_s=5, code="draining")
+
+    def _most_bytes(self, scope: Scope) -> int:
+        return max(self._doors.settings.max_body_bytes, LARGER_BODIES.get(scope["path"], 0))

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from tramontane.entrypoints.api.conversations import asking, changing, reading
+from tramontane.entrypoints.api.conversations import asking, changing, documents, reading, transfer
 from tramontane.entrypoints.api.generate import Generator
 from tramontane.entrypoints.api.metrics import Metrics
 from tramontane.entrypoints.api.ports import Doors
@@ -15,6 +15,8 @@ def add_routes(routes: APIRouter, doors: Doors, metrics: Metrics, generator: Gen
     assistant = doors.assistant
     if assistant is None:
         return
+    transfer.add_routes(routes, assistant)
     reading.add_routes(routes, assistant)
     changing.add_routes(routes, assistant)
+    documents.add_routes(routes, assistant)
     asking.add_routes(routes, asking.Asking(doors, assistant, metrics, generator))

@@ -288,10 +288,10 @@ def _entry(written: Any, position: int) -> NewEntry:
     content = written.content
     if not isinstance(content, str):
         content = [_part(part, f"inputs.{position}.content.{place}") for place, part in enumerate(content)]
-    body = {"content": content}
+    message: dict[str, Any] = {"content": content}
     if isinstance(written, MessageInput) and written.prefix:
-        body["prefix"] = True
-    return NewEntry(kind=written.type, role=written.role, body=body)
+        message["prefix"] = True
+    return NewEntry(kind=written.type, role=written.role, body=message)
 
 
 def _part(part: Part, field: str) -> dict[str, Any]:

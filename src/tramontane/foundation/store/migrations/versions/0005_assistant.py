@@ -205,7 +205,7 @@ def _index_postgresql(index: str, table: str) -> None:
         f"IF TG_OP <> 'INSERT' THEN DELETE FROM {index} "
         f"WHERE organisation_id = old.organisation_id AND number = old.number; END IF; "
         f"IF TG_OP <> 'DELETE' THEN INSERT INTO {index} (organisation_id, number, found) {row}; END IF; "
-        f"RETURN NULL; END $$",
+        f"RETURN NULL; END $$",  # noqa: S608
         f"CREATE TRIGGER {index}_follow AFTER INSERT OR DELETE OR UPDATE OF scope, words, number ON {table} "
         f"FOR EACH ROW EXECUTE FUNCTION {index}_follow()",
     ):

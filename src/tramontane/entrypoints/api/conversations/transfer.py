@@ -1,0 +1,121 @@
+"""Taking conversations along and bringing them in: Markdown and JSON out, exports of other products in."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+
+from tramontane.entrypoints.api.conversations.shapes import json_response
+from tramontane.entrypoints.api.policy import needs_key
+from tramontane.entrypoints.api.presence import ClientGone
+from tramontane.features.assistant import exporting, importing
+from tramontane.features.assistant.assistant import Assistant
+from tramontane.features.assistant.nouns import Owner
+from tramontane.foundation.errors import BadRequest, InvalidFields, Overloaded
+
+PAGE = 50
+MOST_WAITING = 4
+SLOWEST_UPLOAD_S = 300
+_HEAD = msgspec.json.encode({"format": exporting.FORMAT, "version": exporting.VERSION})[:-1] + b',"conversations":['
+
+
+class Imports:
+    """One at a time: an export is read whole, and two of them would take the memory of both."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._assistant = assistant
+        self._turn = asyncio.Semaphore(1)
+        self._waiting = 0
+
+    async def take(self, request: Request, owner: Owner) -> Response:
+        """Raises BadRequest, TooLarge; Overloaded when several wait already."""
+        if self._waiting >= MOST_WAITING:
+            raise Overloaded("others are importing; try again in a minute", retry_after_s=30)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self._read_and_write(await _upload(request), owner)
+        finally:
+            self._waiting -= 1
+
+    async def _read_and_write(self, upload: bytes, owner: Owner) -> Response:
+        assistant = self._assistant
+        reading = await asyncio.to_thread(importing.read_upload, upload)
+        imported = 0
+        for portion in reading.portions:
+            imported += await assistant.write(
+                importing.write_portion, owner, portion, assistant.numbers, assistant.clock.now_ns()
+            )
+        known = sum(len(portion) for portion in reading.portions) - imported
+        result = {"source": reading.source, "imported": imported, "skipped": known + reading.unread}
+        return json_response(result | {"problems": reading.problems})
+
+
+async def _upload(request: Request) -> bytes:
+    pieces = []
+    try:
+        async with asyncio.timeout(SLOWEST_UPLOAD_S):
+            async for piece in request.stream():
+                pieces.append(piece)
+    except TimeoutError:
+        raise BadRequest(
+            f"the file took longer than {SLOWEST_UPLOAD_S} s; send it faster", code="request_timeout"
+        ) from None
+    except ClientDisconnect:
+        raise ClientGone from None
+    content = b"".join(pieces)
+    if not content:
+        raise InvalidFields.of("", "the body is empty; send the export's file as it is", "missing")
+    return content
+
+
+def add_routes(routes: APIRouter, assistant: Assistant) -> None:
+    """`export` and `import` are words where other paths have an id, so these routes come before those."""
+    imports = Imports(assistant)
+
+    @routes.get("/v1/conversations/export", tags=["conversations"], summary="All your conversations as JSON")
+    @needs_key
+    async def everything(request: Request) -> Response:
+        owner = Owner.of(request.state.caller)
+        first = await assistant.read(exporting.page, owner, 0, PAGE)
+        return _file(StreamingResponse(_written(assistant, owner, first), media_type="application/json"), "json")
+
+    @routes.post("/v1/conversations/import", tags=["conversations"], summary="Bring an export of another product in")
+    @needs_key
+    async def bring(request: Request) -> Response:
+        return await imports.take(request, Owner.of(request.state.caller))
+
+    @routes.get("/v1/conversations/{conversation_id}/export", tags=["conversations"], summary="One conversation")
+    @needs_key
+    async def one(request: Request, conversation_id: str) -> Response:
+        owner = Owner.of(request.state.caller)
+        kind = request.query_params.get("format", "markdown")
+        if kind == "json":
+            found = await assistant.read(exporting.whole, owner, conversation_id)
+            content = _HEAD + msgspec.json.encode(found) + b"]}"
+            return _file(Response(content, media_type="application/json"), "json")
+        if kind != "markdown":
+            raise InvalidFields.of("format", "format must be markdown or json")
+        text = await assistant.read(exporting.markdown, owner, conversation_id)
+        return _file(Response(text.encode(), media_type="text/markdown; charset=utf-8"), "md")
+
+
+async def _written(assistant: Assistant, owner: Owner, page: list[dict[str, object]]) -> AsyncIterator[bytes]:
+    """Page by page, so that ten thousand conversations never stand in memory together."""
+    yield _HEAD
+    offset = 0
+    while page:
+        offset += len(page)
+        joined = b",".join(msgspec.json.encode(one) for one in page)
+        page = await assistant.read(exporting.page, owner, offset, PAGE) if len(page) == PAGE else []
+        yield joined + (b"," if page else b"")
+    yield b"]}"
+
+
+def _file(response: Response, ending: str) -> Response:
+    response.headers["content-disposition"] = f'attachment; filename="conversations.{ending}"'
+    response.headers["x-content-type-options"] = "nosniff"
+    return response

@@ -1,0 +1,148 @@
+"""Takes other products' conversations in: recognises the export, reads each conversation, writes what is not here yet.
+
+Importing twice brings nothing twice: each conversation remembers where it came from. A conversation that cannot be read is
+named and passed over. Writing goes in small portions, so that nobody's answers wait behind an import.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Connection
+
+from tramontane.features.assistant import content, store
+from tramontane.features.assistant.imports import chatgpt, lechat, openwebui, own
+from tramontane.features.assistant.imports.files import documents
+from tramontane.features.assistant.imports.nouns import Imported, Node, Unreadable
+from tramontane.features.assistant.nouns import Conversation, Entry, Numbers, Owner
+from tramontane.features.assistant.titles import first_words
+from tramontane.features.assistant.turns import prefix_of
+from tramontane.features.assistant.words import fold
+from tramontane.foundation.errors import BadRequest
+from tramontane.foundation.ids import new_id
+
+PORTION_ENTRIES = 500
+MOST_PROBLEMS = 50
+IMPORTED_MODEL = "imported"
+
+
+class Format(Protocol):
+    """One product's export."""
+
+    SOURCE: str
+
+    def recognises(self, data: Any) -> bool: ...
+
+    def conversations(self, data: Any) -> Iterator[Any]: ...
+
+    def read(self, one: Any) -> Imported: ...
+
+
+FORMATS: tuple[Format, ...] = (own, chatgpt, openwebui, lechat)
+
+
+class Reading(msgspec.Struct, kw_only=True):
+    """What an upload holds: conversations in portions to be written, and what could not be read."""
+
+    source: str
+    portions: list[list[Imported]] = []
+    problems: list[str] = []
+    unread: int = 0
+
+
+def read_upload(upload: bytes) -> Reading:
+    """Everything in an upload. Blocking and heavy: to be called off the event loop. Raises BadRequest, TooLarge."""
+    reading = Reading(source="")
+    portion: list[Imported] = []
+    weight = 0
+    for data in documents(upload):
+        found = _format_of(data)
+        if found is None:
+            continue
+        reading.source = reading.source or found.SOURCE
+        for place, one in enumerate(found.conversations(data), 1):
+            read = _read(found, one, place, reading)
+            if read is None:
+                continue
+            portion.append(read)
+            weight += len(read.nodes)
+            if weight >= PORTION_ENTRIES:
+                reading.portions.append(portion)
+                portion, weight = [], 0
+    if portion:
+        reading.portions.append(portion)
+    if not reading.source:
+        raise BadRequest(
+            "this is no export that is known here; send one of ChatGPT (conversations.json or the zip), Le Chat, "
+            "Open WebUI or our own"
+        )
+    return reading
+
+
+def _format_of(data: Any) -> Format | None:
+    if isinstance(data, dict) and not own.recognises(data):
+        data = [data]
+    return next((one for one in FORMATS if one.recognises(data)), None)
+
+
+def _read(found: Format, one: Any, place: int, reading: Reading) -> Imported | None:
+    try:
+        read = found.read(one)
+        if read.nodes:
+            return read
+        raise Unreadable("it has no messages that can be shown")
+    except Unreadable as error:
+        reading.unread += 1
+        if len(reading.problems) < MOST_PROBLEMS:
+            reading.problems.append(f"conversation {place}: {error}")
+        return None
+
+
+def write_portion(
+    connection: Connection, owner: Owner, portion: Sequence[Imported], numbers: Numbers, now_ns: int
+) -> int:
+    """Write those that are not here yet; gives how many."""
+    taken = store.taken_origins(connection, owner, [one.origin for one in portion])
+    written = 0
+    for one in portion:
+        if one.origin in taken:
+            continue
+        taken.add(one.origin)
+        _write(connection, owner, one, numbers, now_ns)
+        written += 1
+    return written
+
+
+def _write(connection: Connection, owner: Owner, one: Imported, numbers: Numbers, now_ns: int) -> None:
+    ids = {node.node_id: new_id(prefix_of(node.kind)) for node in one.nodes}
+    created_ns = one.created_ns or now_ns
+    question = next((content.text_of(node.body) for node in one.nodes if node.role == "user"), "")
+    name = one.name or first_words(question)
+    kept = Conversation(
+        conversation_id=new_id("conv"), owner_id=owner.owner_id, number=numbers.next(), name=name, named_by="import",
+        model=one.model or _model_of(one.nodes), description=one.description, instructions=one.instructions,
+        metadata=one.metadata, pinned=one.pinned, archived=one.archived, origin=one.origin,
+        head_entry_id=ids.get(one.head_id or ""), preview=content.preview_of(question), created_ns=created_ns,
+        updated_ns=one.updated_ns or created_ns,
+    )  # fmt: skip
+    store.add(connection, owner, kept, fold(name))
+    used: set[int] = set()
+    rows = [(_entry(node, ids, numbers, created_ns, used), fold(content.text_of(node.body))) for node in one.nodes]
+    store.add_entries(connection, owner, kept.conversation_id, rows, None)
+
+
+def _entry(node: Node, ids: dict[str, str], numbers: Numbers, created_ns: int, used: set[int]) -> Entry:
+    time_ns = node.created_ns or created_ns
+    number = numbers.at(time_ns)
+    while number in used:
+        number += 1
+    used.add(number)
+    return Entry(
+        entry_id=ids[node.node_id], parent_id=ids.get(node.parent_id or ""), kind=node.kind, role=node.role,
+        body=node.body, number=number, status=node.status, model=node.model, usage=node.usage, created_ns=time_ns,
+        completed_ns=time_ns,
+    )  # fmt: skip
+
+
+def _model_of(nodes: Sequence[Node]) -> str:
+    return next((node.model for node in reversed(nodes) if node.model), IMPORTED_MODEL)

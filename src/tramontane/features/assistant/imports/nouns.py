@@ -1,0 +1,142 @@
+"""The one form every export is read into, and the care each text of it is taken with."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from tramontane.features.assistant.nouns import clean
+
+NS = 1_000_000_000
+LATEST_NS = 4_102_444_800 * NS  # the year 2100: what lies beyond is no time
+MOST_NODES = 50_000
+_DATA_IMAGE = re.compile(r"data:image/[\w.+-]+;base64,", re.ASCII)
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a foreign tree, by its foreign id."""
+
+    node_id: str
+    parent_id: str | None
+    kind: str
+    body: dict[str, Any]
+    role: str | None = None
+    model: str | None = None
+    status: str = "done"
+    usage: dict[str, Any] | None = None
+    created_ns: int = 0
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """One conversation of an export. `nodes` come parents first; `head_id` is the end of the branch last shown."""
+
+    origin: str
+    name: str | None
+    nodes: list[Node]
+    head_id: str | None
+    model: str = ""
+    instructions: str | None = None
+    description: str | None = None
+    tools: list[dict[str, Any]] = []
+    completion_args: dict[str, Any] = {}
+    metadata: dict[str, Any] | None = None
+    pinned: bool = False
+    archived: bool = False
+    created_ns: int = 0
+    updated_ns: int = 0
+
+
+class Unreadable(Exception):
+    """One conversation of an export is not as it should be; the message says what is wrong."""
+
+
+def text(value: Any, most: int | None = None) -> str:
+    """Any string as one that can be kept and sent; anything else as no text."""
+    if not isinstance(value, str):
+        return ""
+    return clean(value[:most].encode("utf-8", "replace").decode("utf-8"))
+
+
+def optional(value: Any, most: int) -> str | None:
+    return text(value, most) or None
+
+
+def seconds(value: Any) -> int:
+    """Seconds, milli-, micro- or nanoseconds since the epoch as nanoseconds; 0 for what is no time."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e20:
+        return 0
+    while value > 1e11:
+        value /= 1000
+    return min(int(value * NS), LATEST_NS)
+
+
+def moment(value: Any) -> int:
+    """ISO 8601 as nanoseconds; 0 for what is no time."""
+    if not isinstance(value, str):
+        return seconds(value)
+    try:
+        read = datetime.fromisoformat(value[:40])
+        return max(0, min(int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * NS), LATEST_NS))
+    except (ValueError, OverflowError):
+        return 0
+
+
+def is_image(url: Any) -> bool:
+    """Only what came along: an address elsewhere is dropped."""
+    return isinstance(url, str) and _DATA_IMAGE.match(url) is not None
+
+
+def ordered(nodes: Mapping[str, Node], parents: Mapping[str, str | None]) -> list[Node]:
+    """The kept nodes, parents first, each hung under its nearest kept ancestor; whatever goes in a circle is left out.
+
+    `parents` names the parent of every node of the export, kept or not.
+    """
+    if len(parents) > MOST_NODES:
+        raise Unreadable(f"it has more than {MOST_NODES} messages")
+    nearest: dict[str, str | None] = {}
+    children: dict[str | None, list[str]] = {}
+    for node_id in nodes:
+        above = _ancestor(node_id, nodes, parents, nearest)
+        children.setdefault(above, []).append(node_id)
+    found: list[Node] = []
+    waiting: list[tuple[str, str | None]] = [(node_id, None) for node_id in reversed(children.get(None, []))]
+    while waiting:
+        node_id, parent_id = waiting.pop()
+        found.append(msgspec.structs.replace(nodes[node_id], parent_id=parent_id))
+        waiting += [(child, node_id) for child in reversed(children.get(node_id, []))]
+    return found
+
+
+def nearest_kept(node_id: Any, nodes: Mapping[str, Node], parents: Mapping[str, str | None]) -> str | None:
+    """The node itself if it is kept, else its nearest kept ancestor."""
+    if not isinstance(node_id, str):
+        return None
+    return node_id if node_id in nodes else _ancestor(node_id, nodes, parents, {})
+
+
+def head_of(wanted: str | None, nodes: Iterable[Node]) -> str | None:
+    """The end of the branch to show: the one that was, else the last."""
+    known = [node.node_id for node in nodes]
+    return wanted if wanted in known else known[-1] if known else None
+
+
+def _ancestor(
+    node_id: str, nodes: Mapping[str, Node], parents: Mapping[str, str | None], nearest: dict[str, str | None]
+) -> str | None:
+    walked: list[str] = []
+    seen = {node_id}
+    above = parents.get(node_id)
+    while above is not None and above not in nodes and above not in seen:
+        if above in nearest:
+            above = nearest[above]
+            break
+        seen.add(above)
+        walked.append(above)
+        above = parents.get(above)
+    if above is not None and above not in nodes:
+        above = None
+    for passed in walked:
+        nearest[passed] = above
+    return above
