@@ -160,11 +160,14 @@ def test_a_stop_found_in_the_text_ends_the_choice_and_nothing_follows(bench: Ben
     assert not any(isinstance(event, Finished | Failed) for event in events)
 
 
-def test_stopping_every_choice_finishes_the_request(bench: Bench) -> None:
+def test_stopping_every_choice_finishes_the_request_and_its_computing(bench: Bench) -> None:
     bench.desk.put("s", 200, PlainReader(0, stop_at=4))
     bench.start("s")
     events = bench.finish("s")
     assert [type(event) for event in events] == [TextDelta] * 3 + [ChoiceEnd, Finished]
+    # What was in the running step when the stop was found does not count, and no step follows it.
+    assert isinstance(events[-1], Finished) and events[-1].spend.generated_tokens == 4
+    assert len(bench.model.steps) == 5
 
 
 def test_a_cancel_is_answered_with_what_it_cost(bench: Bench) -> None:
