@@ -1,0 +1,457 @@
+/**
+ * One open conversation: its tree, its head, the answer being written, and what can be done with them. Knows the
+ * published API through calls.ts; knows nothing of how it is shown.
+ */
+import { ApiError } from '../api/errors';
+import { session } from '../api/session.svelte';
+import type { Content, Conversation, ConversationEvent, Entry } from '../api/types';
+import {
+  answer,
+  asInput,
+  conversations,
+  question,
+  type AppendBody,
+  type Change,
+  type CompletionArgs,
+  type StartBody,
+} from './calls';
+import { list } from './list.svelte';
+import { Live } from './live.svelte';
+import { tell } from './tabs';
+import { EntryTree } from './tree';
+
+const RETRIES_MS = [500, 1000, 2000, 3000, 5000];
+const WATCH_MS = 1500;
+const TITLES_MS = [1500, 4000, 10_000];
+
+interface Turn {
+  content: Content | null;
+  /** The entry the question hangs from; null is the root. */
+  parent: string | null;
+  /** Whether `parent` is said to the server, which otherwise goes on at its head. */
+  branch: boolean;
+  model?: string;
+  key: string;
+}
+
+export class Chat {
+  id = $state<string | null>(null);
+  about = $state.raw<Conversation | null>(null);
+  entries = $state.raw<Entry[]>([]);
+  head = $state<string | null>(null);
+  live = $state.raw<Live | null>(null);
+  liveId = $state<string | null>(null);
+  loading = $state(false);
+  missing = $state(false);
+  /** The connection broke while an answer was written; what was saved is being fetched. */
+  lost = $state(false);
+  stopping = $state(false);
+  temporary = $state(false);
+  /** Said once to screen readers when an answer has ended. */
+  announcement = $state('');
+  model = $state('');
+  instructions = $state('');
+  args = $state.raw<CompletionArgs>({});
+  projectId = $state<string | null>(null);
+
+  readonly tree = $derived(new EntryTree(this.entries));
+  readonly path = $derived(this.tree.path(this.head));
+  readonly busy = $derived(this.live !== null || this.lost || this.path.at(-1)?.status === 'running');
+
+  /** Called when a new chat has got its id. */
+  onstarted: (id: string) => void = () => {};
+  onfinished: (entry: Entry) => void = () => {};
+
+  #keys = new Map<string, string>();
+  #stream: AbortController | null = null;
+  #gone = new AbortController();
+  #retry: { turn: string; key: string } | null = null;
+
+  /** The same for an entry before and after the server has named it, so that it keeps its place on the page. */
+  keyOf(id: string): string {
+    return this.#keys.get(id) ?? id;
+  }
+
+  close(): void {
+    this.#gone.abort();
+    this.#stream?.abort();
+  }
+
+  async open(id: string): Promise<void> {
+    this.id = id;
+    this.loading = true;
+    try {
+      const [about, history] = await Promise.all([
+        conversations.get(id),
+        conversations.history(id, this.#gone.signal),
+      ]);
+      this.#adopt(about);
+      this.#take(history.entries, history.head_entry_id);
+      void this.#watch();
+    } catch (error) {
+      if (this.#gone.signal.aborted) return;
+      if (error instanceof ApiError && error.status === 404) this.missing = true;
+      else throw error;
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  /** Reads everything anew, say because another tab has changed it. */
+  async reload(): Promise<void> {
+    if (!this.id || this.live) return;
+    const [about, history] = await Promise.all([
+      conversations.get(this.id),
+      conversations.history(this.id, this.#gone.signal),
+    ]);
+    if (this.live) return;
+    this.#adopt(about);
+    this.#take(history.entries, history.head_entry_id);
+    void this.#watch();
+  }
+
+  #adopt(about: Conversation): void {
+    this.about = about;
+    this.model = about.model;
+    this.instructions = about.instructions ?? '';
+    this.args = about.completion_args ?? {};
+    this.projectId = about.project_id ?? null;
+  }
+
+  #take(entries: Entry[], head: string | null | undefined): void {
+    this.entries = entries;
+    this.head = head ?? new EntryTree(entries).newestLeaf();
+  }
+
+  // --- asking -------------------------------------------------------------------------------------------------------
+
+  /** Sends words; throws when the server would not have them, and then nothing has changed. */
+  send(content: Content): Promise<void> {
+    return this.#run({ content, parent: this.head, branch: false, key: this.#keyFor(content) });
+  }
+
+  edit(entry: Entry, content: Content): Promise<void> {
+    return this.#run({ content, parent: this.tree.parentOf(entry), branch: true, key: crypto.randomUUID() });
+  }
+
+  /** Another answer to the same question, from another model if one is named. */
+  regenerate(entry: Entry, model?: string): Promise<void> {
+    const parent = entry.type === 'message.output' ? this.tree.parentOf(entry) : entry.id;
+    return this.#run({
+      content: null,
+      parent,
+      branch: true,
+      key: crypto.randomUUID(),
+      ...(model ? { model } : {}),
+    });
+  }
+
+  /** The same words sent again after a failure are the same sending: the server then keeps them once. */
+  #keyFor(content: Content): string {
+    const turn = JSON.stringify([this.id, this.head, content]);
+    if (this.#retry?.turn !== turn) this.#retry = { turn, key: crypto.randomUUID() };
+    return this.#retry.key;
+  }
+
+  async #run(turn: Turn): Promise<void> {
+    if (this.busy) return;
+    const before = { entries: this.entries, head: this.head };
+    const placed = this.#place(turn);
+    const stream = new AbortController();
+    this.#stream = stream;
+    let begun = false;
+    let over = false;
+    try {
+      for await (const event of this.#answer(turn, before, stream.signal)) {
+        begun = true;
+        over = this.#hear(event, placed) || over;
+      }
+      if (!over && !stream.signal.aborted) throw new ApiError(0, '', 'offline');
+      if (!over) this.#end(placed.answer, { status: 'stopped' });
+    } catch (error) {
+      if (this.#gone.signal.aborted) return;
+      if (over) return;
+      const offline = error instanceof ApiError && error.offline;
+      const repeated = error instanceof ApiError && error.code === 'already_sent';
+      if ((begun && offline) || repeated) return await this.#recover(placed.answer, before);
+      if (begun)
+        this.#end(placed.answer, {
+          status: 'failed',
+          error: error instanceof Error ? error.message : String(error),
+        });
+      else {
+        this.#unplace(before);
+        throw error;
+      }
+    } finally {
+      if (this.#stream === stream) this.#stream = null;
+      this.stopping = false;
+    }
+  }
+
+  #answer(turn: Turn, before: { entries: Entry[] }, signal: AbortSignal): AsyncGenerator<ConversationEvent> {
+    const inputs = turn.content === null ? [] : [question(turn.content)];
+    if (this.temporary || this.id === null) {
+      const past = this.temporary ? new EntryTree(before.entries).path(turn.parent).map(asInput) : [];
+      const body: StartBody = { inputs: [...past, ...inputs], model: turn.model ?? this.model };
+      if (this.instructions.trim()) body.instructions = this.instructions;
+      if (Object.keys(this.args).length) body.completion_args = this.args;
+      if (this.temporary) body.store = false;
+      else if (this.projectId) body.project_id = this.projectId;
+      return answer('new', body, turn.key, signal);
+    }
+    const body: AppendBody = { inputs };
+    if (turn.branch) body.from_entry_id = turn.parent ?? 'root';
+    if (turn.model) body.model = turn.model;
+    return answer({ conversation: this.id }, body, turn.key, signal);
+  }
+
+  /** Shows question and beginning answer at once, under names of our own. */
+  #place(turn: Turn): { asked: string | null; answer: string } {
+    const now = new Date().toISOString();
+    const added: Entry[] = [];
+    let parent = turn.parent;
+    let asked: string | null = null;
+    if (turn.content !== null) {
+      asked = `local-${crypto.randomUUID()}`;
+      added.push({
+        id: asked,
+        type: 'message.input',
+        role: 'user',
+        content: turn.content,
+        created_at: now,
+        parent_id: parent,
+        status: 'done',
+      });
+      parent = asked;
+    }
+    const id = `local-${crypto.randomUUID()}`;
+    added.push({
+      id,
+      type: 'message.output',
+      role: 'assistant',
+      content: '',
+      created_at: now,
+      parent_id: parent,
+      status: 'running',
+      model: turn.model ?? this.model,
+    });
+    this.entries = [...this.entries, ...added];
+    this.head = id;
+    this.live = new Live();
+    this.liveId = id;
+    return { asked, answer: id };
+  }
+
+  #unplace(before: { entries: Entry[]; head: string | null }): void {
+    this.entries = before.entries;
+    this.head = before.head;
+    this.live = null;
+    this.liveId = null;
+  }
+
+  /** True when the answer is over. */
+  #hear(event: ConversationEvent, placed: { asked: string | null; answer: string }): boolean {
+    switch (event.type) {
+      case 'conversation.response.started':
+        this.#started(event, placed);
+        return false;
+      case 'message.output.delta':
+        this.live?.add(event.content);
+        return false;
+      case 'conversation.response.done': {
+        const reason = event.usage?.tramontane?.finish_reason;
+        this.#end(placed.answer, {
+          status: reason === 'stopped' || reason === 'cancelled' ? 'stopped' : 'done',
+          usage: event.usage,
+        });
+        return true;
+      }
+      case 'conversation.response.error':
+        this.#end(placed.answer, { status: 'failed', error: { message: event.message, code: event.code } });
+        return true;
+      case 'conversation.title':
+        this.#named(event.name);
+        return false;
+      default:
+        return false;
+    }
+  }
+
+  #started(
+    event: Extract<ConversationEvent, { type: 'conversation.response.started' }>,
+    placed: { asked: string | null; answer: string },
+  ): void {
+    const renamed = new Map<string, string>();
+    const asked = event.input_entry_ids.at(-1);
+    if (placed.asked && asked) renamed.set(placed.asked, asked);
+    if (event.output_entry_id) renamed.set(placed.answer, event.output_entry_id);
+    for (const [own, given] of renamed) this.#keys.set(given, this.keyOf(own));
+    const name = (id: string | null | undefined) => (id ? (renamed.get(id) ?? id) : (id ?? null));
+    this.entries = this.entries.map((entry) =>
+      renamed.has(entry.id) || renamed.has(entry.parent_id ?? '')
+        ? { ...entry, id: name(entry.id) ?? entry.id, parent_id: name(entry.parent_id) }
+        : entry,
+    );
+    this.head = name(this.head);
+    this.liveId = name(this.liveId);
+    placed.answer = name(placed.answer) ?? placed.answer;
+    this.#retry = null;
+    if (this.temporary || this.id !== null) return;
+    this.id = event.conversation_id;
+    this.onstarted(event.conversation_id);
+    void list.refresh();
+    tell({ kind: 'list' });
+  }
+
+  #end(id: string, change: Partial<Entry>): void {
+    const live = this.live;
+    live?.flush();
+    const content = live?.content ?? '';
+    this.entries = this.entries.map((entry) =>
+      entry.id === id ? { ...entry, content, ...change, completed_at: new Date().toISOString() } : entry,
+    );
+    this.live = null;
+    this.liveId = null;
+    this.lost = false;
+    const entry = this.tree.get(id);
+    if (entry) this.onfinished(entry);
+    if (!this.id || this.temporary) return;
+    tell({ kind: 'conversation', id: this.id });
+    if (entry?.model && entry.model !== this.model) void this.#refreshAbout();
+    void this.#awaitTitle();
+  }
+
+  async #refreshAbout(): Promise<void> {
+    if (this.id) this.#adopt(await conversations.get(this.id).catch(() => this.about as Conversation));
+  }
+
+  async #awaitTitle(): Promise<void> {
+    const first = this.path.filter((entry) => entry.type === 'message.output').length === 1;
+    await list.refresh();
+    if (!first) return;
+    for (const wait of TITLES_MS) {
+      const row = list.items.find((one) => one.id === this.id);
+      if (row?.name && row.name !== this.about?.name) return this.#named(row.name);
+      if (this.about?.name) return;
+      await sleep(wait);
+      if (this.#gone.signal.aborted) return;
+      await list.refresh();
+    }
+  }
+
+  #named(name: string): void {
+    if (this.about) this.about = { ...this.about, name };
+    else if (this.id)
+      void conversations.get(this.id).then(
+        (about) => this.#adopt(about),
+        () => {},
+      );
+    void list.refresh();
+    tell({ kind: 'list' });
+  }
+
+  // --- stopping, losing, finding again ------------------------------------------------------------------------------
+
+  async stop(): Promise<void> {
+    if (!this.busy || this.stopping) return;
+    this.stopping = true;
+    const stream = this.#stream;
+    if (!this.id || this.temporary) {
+      stream?.abort();
+      return;
+    }
+    // The server ends the stream with its last word; should it not, we leave.
+    const leave = setTimeout(() => stream?.abort(), 3000);
+    try {
+      await conversations.stop(this.id);
+    } catch {
+      stream?.abort();
+    }
+    if (!stream) {
+      clearTimeout(leave);
+      this.stopping = false;
+      await this.reload();
+    }
+  }
+
+  /** After a broken connection: asks until the server is back, then shows what it has saved. */
+  async #recover(answerId: string, before: { entries: Entry[]; head: string | null }): Promise<void> {
+    this.live?.flush();
+    if (!this.id || this.temporary) {
+      this.#end(answerId, { status: 'interrupted' });
+      return;
+    }
+    this.lost = true;
+    const shown = this.live?.content ?? '';
+    this.entries = this.entries.map((entry) =>
+      entry.id === answerId ? { ...entry, content: shown } : entry,
+    );
+    this.live = null;
+    this.liveId = null;
+    for (let attempt = 0; !this.#gone.signal.aborted; attempt += 1) {
+      try {
+        const history = await conversations.history(this.id, this.#gone.signal);
+        this.lost = false;
+        this.#take(history.entries, history.head_entry_id);
+        tell({ kind: 'conversation', id: this.id });
+        return await this.#watch();
+      } catch (error) {
+        if (this.#gone.signal.aborted) return;
+        if (error instanceof ApiError && !error.offline && error.status < 500) {
+          this.lost = false;
+          if (error.status === 404) this.#unplace(before);
+          throw error;
+        }
+      }
+      await sleep(RETRIES_MS[Math.min(attempt, RETRIES_MS.length - 1)] ?? 5000);
+    }
+  }
+
+  /** An answer that another tab is having written: looked at again until it is done. */
+  async #watch(): Promise<void> {
+    const id = this.id;
+    while (id && !this.live && this.path.at(-1)?.status === 'running' && !this.#gone.signal.aborted) {
+      await sleep(WATCH_MS);
+      if (this.live || this.#gone.signal.aborted) return;
+      try {
+        const history = await conversations.history(id, this.#gone.signal);
+        if (!this.live) this.#take(history.entries, history.head_entry_id);
+      } catch {
+        // Out of reach for now; looked at again.
+      }
+    }
+  }
+
+  // --- branches and settings ----------------------------------------------------------------------------------------
+
+  async show(entryId: string): Promise<void> {
+    if (this.busy) return;
+    this.head = this.tree.leafUnder(entryId);
+    if (this.id && !this.temporary && this.head)
+      await conversations.change(this.id, { head_entry_id: this.head });
+  }
+
+  /** Changes what the conversation is set to, here and, where it is kept, at the server. */
+  async set(change: Change): Promise<void> {
+    if (change.model !== undefined) this.model = change.model;
+    if (change.instructions !== undefined) this.instructions = change.instructions ?? '';
+    if (change.completion_args !== undefined) this.args = change.completion_args ?? {};
+    if (change.project_id !== undefined) this.projectId = change.project_id;
+    if (!this.id || this.temporary) return;
+    const about = await conversations.change(this.id, change);
+    this.about = about;
+    void list.refresh();
+    tell({ kind: 'conversation', id: this.id });
+  }
+}
+
+export function newChat(): Chat {
+  const chat = new Chat();
+  chat.model = session.info?.default_model ?? '';
+  return chat;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,53 @@
+/** The models one can talk to: what each is good for and whether it is in memory. Read when needed, and again. */
+import type { Model } from '../api/types';
+import { models } from './calls';
+
+class Models {
+  all = $state.raw<Model[]>([]);
+  loaded = $state(false);
+
+  /** Those that are here and can talk. */
+  readonly talking = $derived(
+    this.all.filter((model) => ['installed', 'loading', 'loaded'].includes(model.state) && talks(model)),
+  );
+
+  #reading: Promise<void> | null = null;
+
+  refresh(): Promise<void> {
+    this.#reading ??= models
+      .list()
+      .then(
+        (answer) => {
+          this.all = answer.models;
+          this.loaded = true;
+        },
+        () => {
+          this.loaded = true;
+        },
+      )
+      .finally(() => (this.#reading = null));
+    return this.#reading;
+  }
+
+  named(name: string): Model | undefined {
+    return this.all.find((model) => model.name === name || model.aliases.includes(name));
+  }
+
+  /** Whether pictures may be sent; unknown models are given the benefit of the doubt, the server decides. */
+  sees(name: string): boolean {
+    const model = this.named(name);
+    return !model || model.capabilities.some((one) => /vision|image/.test(one));
+  }
+}
+
+function talks(model: Model): boolean {
+  if (model.capabilities.length === 0) return true;
+  return model.capabilities.some((one) => /chat|completion|conversation/.test(one));
+}
+
+export function goodFor(model: Model): string {
+  const words = Array.isArray(model.good_for) ? model.good_for.join(', ') : model.good_for;
+  return words || model.description || '';
+}
+
+export const catalogue = new Models();
