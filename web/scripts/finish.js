@@ -2,7 +2,15 @@
  * The last step of the build: the sandbox's pages, the service worker's list, the licences of what was bundled, the
  * compressed twins of every file, and the limit of the first screen. Runs after `vite build`.
  */
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createHash } from 'node:crypto';
 import { extname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -25,13 +33,20 @@ function files(folder = '') {
 function copySandbox() {
   if (!existsSync('sandbox')) return;
   mkdirSync(join(BUILT, 'sandbox'), { recursive: true });
-  for (const name of readdirSync('sandbox')) copyFileSync(join('sandbox', name), join(BUILT, 'sandbox', name));
+  for (const name of readdirSync('sandbox'))
+    copyFileSync(join('sandbox', name), join(BUILT, 'sandbox', name));
 }
 
 /** The shell: what index.html, the offline page and both languages stand on. Never the lazily loaded rest. */
 function writeWorker(manifest) {
   const kept = new Set(['offline.html', 'icons/mark.svg']);
-  const entries = ['index.html', 'offline.html', 'src/chat/index.ts', 'src/i18n/en/index.ts', 'src/i18n/fr/index.ts'];
+  const entries = [
+    'index.html',
+    'offline.html',
+    'src/chat/index.ts',
+    'src/i18n/en/index.ts',
+    'src/i18n/fr/index.ts',
+  ];
   for (const entry of entries) for (const file of closure(manifest, entry)) kept.add(file);
   for (const file of files('assets')) if (/\/boot-[\w-]+\.js$/.test(file)) kept.add(file);
   const list = [...kept].sort().map((file) => `/${file}`);

@@ -17,7 +17,9 @@ export function closure(manifest, entry, found = new Set()) {
 export function firstScreen(manifest, sizes) {
   const files = closure(manifest, 'index.html');
   closure(manifest, 'src/chat/index.ts', files);
-  const languages = ['src/i18n/en/index.ts', 'src/i18n/fr/index.ts'].map((name) => [...closure(manifest, name)]);
+  const languages = ['src/i18n/en/index.ts', 'src/i18n/fr/index.ts'].map((name) => [
+    ...closure(manifest, name),
+  ]);
   const weight = (list) => list.reduce((sum, file) => sum + (sizes[file] ?? 0), 0);
   const heavier = languages.toSorted((a, b) => weight(b) - weight(a))[0] ?? [];
   const all = [...new Set([...files, ...heavier])];

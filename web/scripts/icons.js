@@ -68,7 +68,8 @@ function draw(size, scale, corner) {
       const gap = distance((x - size / 2) / unit + GRID / 2, (y - size / 2) / unit + GRID / 2) - STROKE / 2;
       const ink = Math.max(0, Math.min(1, 0.5 - gap * unit));
       const at = 1 + column * 4;
-      for (let part = 0; part < 3; part++) line[at + part] = Math.round(GROUND[part] + (LINE[part] - GROUND[part]) * ink);
+      for (let part = 0; part < 3; part++)
+        line[at + part] = Math.round(GROUND[part] + (LINE[part] - GROUND[part]) * ink);
       line[at + 3] = corner ? Math.round(255 * inside(x, y, size, corner * size)) : 255;
     }
     rows.push(line);
@@ -98,7 +99,12 @@ function png(size, pixels) {
   head.writeUInt32BE(size, 4);
   head.set([8, 6, 0, 0, 0], 8);
   const mark = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([mark, chunk('IHDR', head), chunk('IDAT', deflateSync(pixels, { level: 9 })), chunk('IEND', Buffer.alloc(0))]);
+  return Buffer.concat([
+    mark,
+    chunk('IHDR', head),
+    chunk('IDAT', deflateSync(pixels, { level: 9 })),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
 }
 
 const folder = new URL('../public/icons/', import.meta.url);

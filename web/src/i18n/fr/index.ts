@@ -3,5 +3,6 @@ import account from './account.json';
 import chat from './chat.json';
 import common from './common.json';
 import studio from './studio.json';
+import { typeset } from './typeset';
 
-export default named({ common, account, chat, studio });
+export default named({ common, account, chat, studio }, typeset);

@@ -1,0 +1,72 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import en from './en/index';
+import fr from './fr/index';
+import { filled, formatAgo, formatBytes, setLanguage, t, tn } from './index.svelte';
+
+const placeholders = (words: string) => [...words.matchAll(/\{(\w+)\}/g)].map((found) => found[1]).sort();
+
+describe('the two languages', () => {
+  it('have the same keys', () => {
+    expect(Object.keys(fr).sort()).toEqual(Object.keys(en).sort());
+  });
+
+  it('fill the same places', () => {
+    for (const [key, words] of Object.entries(en))
+      expect(placeholders(fr[key] ?? ''), key).toEqual(placeholders(words));
+  });
+
+  it('say something everywhere', () => {
+    for (const words of [en, fr])
+      for (const [key, text] of Object.entries(words)) expect(text.trim(), key).not.toBe('');
+  });
+
+  it('know a plural for every singular', () => {
+    for (const key of Object.keys(en))
+      if (key.endsWith('_one')) expect(en).toHaveProperty([key.replace(/_one$/, '_other')]);
+  });
+
+  it('keep French punctuation from standing alone on a line', () => {
+    for (const [key, words] of Object.entries(fr)) expect(words, key).not.toMatch(/ [?!;:»](\s|$)|« /);
+  });
+
+  it('are used: every key of ours stands in the source', () => {
+    const files = import.meta.glob<string>(['../**/*.{ts,svelte}', '!../**/*.test.ts'], {
+      query: '?raw',
+      import: 'default',
+      eager: true,
+    });
+    const source = Object.values(files).join('\n');
+    const written = (key: string) => source.includes(`'${key.replace(/_(one|other)$/, '')}'`);
+    // Keys put together from a word of the server: `common.role.` and the role.
+    const built = (key: string) => source.includes(`\`${key.slice(0, key.lastIndexOf('.') + 1)}\${`);
+    const unused = Object.keys(en).filter(
+      (key) => key.startsWith('account.') && !written(key) && !built(key),
+    );
+    expect(unused).toEqual([]);
+  });
+});
+
+describe('words', () => {
+  beforeAll(() => setLanguage('fr'));
+
+  it('come in the language that was set', () => {
+    expect(t('common.save')).toBe('Enregistrer');
+    expect(document.documentElement.lang).toBe('fr');
+  });
+
+  it('take their parameters once: a name cannot bring in another', () => {
+    expect(filled('{a} {b} {c}', { a: '{b}', b: 2 })).toBe('{b} 2 {c}');
+  });
+
+  it('count as French does: zero is singular', () => {
+    expect(tn('account.coresCount', 0)).toBe('0 cœur');
+    expect(tn('account.coresCount', 2)).toBe('2 cœurs');
+  });
+
+  it('tell sizes and times in the language', () => {
+    expect(formatBytes(1_230_000_000)).toMatch(/^1,2\sGo$/);
+    expect(formatBytes(0)).toMatch(/^0/);
+    expect(formatAgo('2026-01-01T00:00:00Z', Date.parse('2026-01-01T03:00:00Z'))).toBe('il y a 3 heures');
+    expect(formatAgo('nonsense')).toBe('');
+  });
+});
