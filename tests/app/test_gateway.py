@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tramontane.app import gateway
+from tramontane.foundation.store.errors import StoreInUse
 
 
 class OddRecords:
@@ -14,11 +15,14 @@ class OddRecords:
 
     def __init__(self) -> None:
         self.looks = 0
-        self.database = self.catalogue = self
+        self.database = self.catalogue = self.lease = self
 
     @property
     def unsafe(self) -> str:
         return "a failed sync" if self.looks >= 2 else ""
+
+    def keep(self) -> None:
+        pass
 
     def refresh(self) -> None:
         self.looks += 1
@@ -26,6 +30,21 @@ class OddRecords:
 
     async def run(self, work: Callable[[], Any]) -> Any:
         return work()
+
+
+class TakenRecords(OddRecords):
+    """Books that a restore has taken while the database was away."""
+
+    def keep(self) -> None:
+        raise StoreInUse("the database is being restored")
+
+
+async def test_a_gateway_stops_whose_store_is_being_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "LOOK_S", 0)
+    stop, records = asyncio.Event(), TakenRecords()
+    async with asyncio.timeout(20):
+        await gateway._keep_fresh(records, stop)  # type: ignore[arg-type]
+    assert stop.is_set() and records.looks == 0
 
 
 async def test_an_unreadable_row_does_not_end_the_watch(

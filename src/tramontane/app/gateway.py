@@ -17,6 +17,7 @@ from tramontane.entrypoints.api import Doors, serve
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import Misconfigured, TramontaneError
 from tramontane.foundation.settings import Settings
+from tramontane.foundation.store.errors import StoreInUse
 from tramontane.records.access.callers import Callers
 
 LOOK_S = 1.0
@@ -96,8 +97,13 @@ async def _keep_fresh(records: Opened, stop: asyncio.Event) -> None:
         if records.database.unsafe:
             stop.set()
         try:
+            await records.database.run(records.lease.keep)
             await records.database.run(records.catalogue.refresh)
             readable = True
+        except StoreInUse:
+            log.error("the database is being restored, so this server stops; start it again when that is done")
+            stop.set()
+            return
         except TramontaneError:
             pass  # the store has said so in the log
         # A row this release cannot read must not end the looking: what was read last stays in force.

@@ -16,7 +16,7 @@ import setproctitle
 
 from tramontane.adapters.sources.errors import PullCancelled
 from tramontane.adapters.sources.machine import read_machine
-from tramontane.app.records import Opened, make_home, opened_records
+from tramontane.app.records import Consulted, Opened, consulted_records, make_home, opened_records
 from tramontane.engine.facade import EngineRoom
 from tramontane.entrypoints.cli import Books
 from tramontane.foundation.clock import SystemClock
@@ -25,6 +25,8 @@ from tramontane.foundation.nouns import Caller
 from tramontane.foundation.progress import ProgressReport, silent
 from tramontane.foundation.settings import Settings, load_settings
 from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.errors import NoDatabase
+from tramontane.foundation.store.lease import leased
 from tramontane.records.access.keys import Keys
 from tramontane.records.access.places import Places
 from tramontane.records.catalog.nouns import Machine
@@ -51,14 +53,14 @@ class Installation:
         return read_machine(self.settings.home, self.settings.engine.memory_limit_bytes)
 
     @contextmanager
-    def books(self) -> Iterator[Books]:
-        with self._records(silent) as records:
+    def books(self, *, looking: bool = False) -> Iterator[Books]:
+        with self._consulted() if looking else self._records(silent) as records:
             keys, places = Keys(records.database, self._clock), Places(records.database, self._clock)
-            yield Books(records.first.scope, records.database, keys, places)
+            yield Books(records.scope, records.database, keys, places)
 
     @contextmanager
-    def shelf(self) -> Iterator["Shelf"]:
-        with self._records(silent) as records:
+    def shelf(self, *, looking: bool = False) -> Iterator["Shelf"]:
+        with self._consulted(shipped_will_do=True) if looking else self._records(silent) as records:
             yield self._shelf(records)
 
     @asynccontextmanager
@@ -96,8 +98,12 @@ class Installation:
         from tramontane.foundation.store.backup import backup
         from tramontane.foundation.store.blobs import Blobs
 
-        with self._records(silent) as records:
-            manifest = backup(records.database, Blobs(self.settings.blobs), target.absolute(), self._clock, report)
+        # Not brought up to date before: a backup is what one takes before a new release does that.
+        with closing(Database.open(self.settings.sqlalchemy_url, looking=True)) as database:
+            if database.missing:
+                raise NoDatabase(f"there is no database in {self.settings.home}, so there is nothing to back up")
+            with leased(database, self.settings.home):
+                manifest = backup(database, Blobs(self.settings.blobs), target.absolute(), self._clock, report)
         rows = sum(table.rows for table in manifest.tables.values())
         return f"{target}: {rows} rows of {len(manifest.tables)} tables and {len(manifest.blobs)} files"
 
@@ -106,7 +112,10 @@ class Installation:
         from tramontane.foundation.store.restore import restore
 
         make_home(self.settings)
-        with closing(Database.open(self.settings.sqlalchemy_url)) as database:
+        with (
+            closing(Database.open(self.settings.sqlalchemy_url)) as database,
+            leased(database, self.settings.home, alone=True),
+        ):
             manifest = restore(archive, database, Blobs(self.settings.blobs), report, replace=replace)
         rows = sum(table.rows for table in manifest.tables.values())
         return f"restored {rows} rows of {len(manifest.tables)} tables and {len(manifest.blobs)} files"
@@ -116,10 +125,15 @@ class Installation:
         with opened_records(self.settings, self._clock, report, first_key=first_key) as records:
             yield records
 
-    def _shelf(self, records: Opened) -> "Shelf":
+    @contextmanager
+    def _consulted(self, *, shipped_will_do: bool = False) -> Iterator[Consulted]:
+        with consulted_records(self.settings, self._clock, shipped_will_do=shipped_will_do) as records:
+            yield records
+
+    def _shelf(self, records: Opened | Consulted) -> "Shelf":
         from tramontane.app.shelf import Shelf
 
-        return Shelf(self.settings, records.catalogue, records.first.scope, self._clock)
+        return Shelf(self.settings, records.catalogue, records.scope, self._clock)
 
     def _fetch_embedded(self, records: Opened, report: ProgressReport, say: Callable[[str], None]) -> None:
         """Fetch the models of the first day; without a network the server starts all the same and says what to do."""

@@ -54,7 +54,7 @@ def test_a_workspace_is_weighed_and_a_key_is_not(run) -> None:
 
 def test_the_data_folder_is_for_its_owner_alone(run, tmp_path: Path) -> None:
     fresh = tmp_path / "deep" / "home"
-    assert run("key", "list", TRAMONTANE_HOME=str(fresh)).exit_code == 0
+    assert run("key", "create", "app", TRAMONTANE_HOME=str(fresh)).exit_code == 0
     assert fresh.stat().st_mode & 0o077 == 0
 
 
@@ -141,6 +141,7 @@ def test_an_alias_may_not_lead_nowhere(run) -> None:
 
 
 def test_usage_of_nothing_and_a_wrong_span(run) -> None:
+    run("key", "create", "app")
     assert run("usage").stdout.split()[:3] == ["workspace", "key", "model"]
     refused = run("usage", "--since", "soon")
     assert refused.exit_code == 1 and "90m" in refused.stderr

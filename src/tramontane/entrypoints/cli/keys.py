@@ -51,7 +51,7 @@ def create(application: Application, name: str, workspace: str | None, create_wo
 def list_keys(application: Application, workspace: str | None) -> None:
     """Show every key of a workspace, never its secret."""
     now_ns = time.time_ns()
-    with _books(application) as books:
+    with application.books(looking=True) as books:
         rows = [
             (
                 record.name, record.shown, "live" if record.live(now_ns) else "ended", when(record.created_ns),

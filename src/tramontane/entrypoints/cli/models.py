@@ -26,7 +26,7 @@ def models() -> None:
 @click.pass_obj
 def list_models(application: Application, everything: bool) -> None:
     """Show the models on this machine."""
-    with application.shelf() as shelf:
+    with application.shelf(looking=True) as shelf:
         here = {model.name: model for model in shelf.installed()}
         aliases = shelf.aliases()
         rows = [
@@ -61,7 +61,7 @@ def _accepted(terms: Terms) -> str:
 @click.pass_obj
 def show(application: Application, name: str) -> None:
     """Show everything known about a model."""
-    with application.shelf() as shelf:
+    with application.shelf(looking=True) as shelf:
         entry, model = shelf.find(name)
         lines = {
             "name": entry.name, "description": entry.description, "family": entry.family,
@@ -127,7 +127,7 @@ def add(application: Application, place: str, name: str, licence: str | None, ac
 @click.pass_obj
 def export(application: Application, name: str, target: Path) -> None:
     """Write an installed model to the bundle TARGET, for a machine without a network."""
-    with application.shelf() as shelf, shown_progress() as report:
+    with application.shelf(looking=True) as shelf, shown_progress() as report:
         shelf.export(name, target, report)
 
 
@@ -162,7 +162,7 @@ def alias(application: Application, alias: str, target: str | None, drop: bool) 
 @click.pass_obj
 def fit(application: Application, name: str | None) -> None:
     """Say what this machine can hold, and why not, before anything is fetched or loaded."""
-    with application.shelf() as shelf:
+    with application.shelf(looking=True) as shelf:
         if name is not None:
             answer = shelf.fit(name)
             click.echo("\n".join((f"{name}: {'fits' if answer.fits else 'does not fit'}", *answer.lines)))
@@ -178,7 +178,7 @@ def fit(application: Application, name: str | None) -> None:
 @click.pass_obj
 def verify(application: Application, name: str) -> None:
     """Read every file of an installed model again and compare its checksums."""
-    with application.shelf() as shelf:
+    with application.shelf(looking=True) as shelf:
         shelf.verify(name)
     click.echo(f"{name}: every file is what it was on arrival", err=True)
 

@@ -92,9 +92,16 @@ class Application(Protocol):
         """What this machine can give now, its containers' limits counted."""
         ...
 
-    def books(self) -> AbstractContextManager[Books]: ...
+    def books(self, *, looking: bool = False) -> AbstractContextManager[Books]:
+        """Open and up to date; with `looking` as they are, and nothing is written.
 
-    def shelf(self) -> AbstractContextManager[ModelShelf]: ...
+        Looking raises NoDatabase before the first start and Misconfigured where steps are missing.
+        """
+        ...
+
+    def shelf(self, *, looking: bool = False) -> AbstractContextManager[ModelShelf]:
+        """As `books`; before the first start the shipped catalogue can be looked at."""
+        ...
 
     def engine(self, model: str, report: ProgressReport) -> AbstractAsyncContextManager[tuple[EngineRoom, Caller]]:
         """An engine of this process's own with `model` loaded, as the operator; no server is needed."""

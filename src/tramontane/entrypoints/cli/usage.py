@@ -24,7 +24,7 @@ def usage(application: Application, since: str, groups: tuple[str, ...]) -> None
     """Sum requests and tokens by workspace, key and model."""
     since_ns = 0 if since == "all" else time.time_ns() - _span_ns(since)
     by = groups or ("workspace", "key", "model")
-    with application.books() as books:
+    with application.books(looking=True) as books:
         whose = OrganisationWide(books.scope.organisation_id)
         rows = summed(books.database, whose, since_ns=since_ns, by=by)  # type: ignore[arg-type]
         workspaces = books.places.workspaces(books.scope.organisation_id)

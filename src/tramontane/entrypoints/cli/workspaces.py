@@ -15,7 +15,7 @@ def workspace() -> None:
 @click.pass_obj
 def list_workspaces(application: Application) -> None:
     """Show every workspace with its weight."""
-    with application.books() as books:
+    with application.books(looking=True) as books:
         found = books.places.workspaces(books.scope.organisation_id)
     print_table(("name", "weight", "created"), [(one.name, one.weight, when(one.created_ns)) for one in found])
 

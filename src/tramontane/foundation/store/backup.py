@@ -7,7 +7,7 @@ it is readable by its owner only. Blocking; called by the command line.
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -25,7 +25,7 @@ from tramontane.foundation.store.blobs import Blobs
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.derived import is_derived
 from tramontane.foundation.store.disk import flush, translated
-from tramontane.foundation.store.schema import revision_of
+from tramontane.foundation.store.schema import known_revision, own_tables
 
 VERSION_TABLE = "alembic_version"
 BATCH_ROWS = 1000
@@ -54,10 +54,10 @@ def backup(database: Database, blobs: Blobs, target: Path, clock: Clock, report:
     return manifest
 
 
-def tables_of(connection: Connection) -> list[Table]:
-    """The tables as they are in this database, those that others point to first; without what is derived from them."""
+def tables_of(connection: Connection, own: Collection[str]) -> list[Table]:
+    """Our tables as they are in this database, those that others point to first; without what is derived from them."""
     found = MetaData()
-    found.reflect(connection, only=lambda name, _: not is_derived(name))
+    found.reflect(connection, only=lambda name, _: name in own and not is_derived(name))
     return [table for table in found.sorted_tables if table.name != VERSION_TABLE]
 
 
@@ -74,11 +74,12 @@ def _write(
     with tarfile.open(fileobj=file, mode="w") as tar:
         with _moment(database, folder, report) as connection:
             created_ns = clock.now_ns()
-            revision = revision_of(connection)
+            revision = known_revision(connection)
             if revision is None:
                 raise Misconfigured("the database is empty; there is nothing to back up")
             tables = {
-                str(table.name): _add_table(tar, folder, connection, table, report) for table in tables_of(connection)
+                str(table.name): _add_table(tar, folder, connection, table, report)
+                for table in tables_of(connection, own_tables(revision))
             }
         kept = _add_blobs(tar, blobs, report)
         manifest = Manifest(archive.FORMAT, revision, created_ns, tables, kept)

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 from sqlalchemy import URL, Connection, Engine, exc, make_url, text
 
 from tramontane.foundation.errors import Misconfigured
-from tramontane.foundation.store import failures, postgresql, sqlite
+from tramontane.foundation.store import disk, failures, postgresql, sqlite
 from tramontane.foundation.store.errors import StorageBusy, StorageFailed
 from tramontane.foundation.store.lanes import Lane
 
@@ -40,8 +40,11 @@ class Database:
         self._writers = Lane("write", threads=WRITERS[kind], max_waiting=MAX_WAITING)
 
     @classmethod
-    def open(cls, address: str | URL) -> "Database":
-        """Open `sqlite:///path` or `postgresql://user@host/name`. Raises Misconfigured naming what is wrong with it."""
+    def open(cls, address: str | URL, *, looking: bool = False) -> "Database":
+        """Open `sqlite:///path` or `postgresql://user@host/name`. Raises Misconfigured naming what is wrong with it.
+
+        `looking` makes no SQLite file and writes to none; whether there is one says `missing`.
+        """
         try:
             url = make_url(address)
         except exc.ArgumentError:
@@ -49,7 +52,8 @@ class Database:
         backend = url.get_backend_name()
         connections = READERS + SPARE
         if backend == "sqlite":
-            return cls(url, "sqlite", sqlite.open_engine(url, connections=connections + WRITERS["sqlite"]))
+            opening = sqlite.open_looking if looking else sqlite.open_engine
+            return cls(url, "sqlite", opening(url, connections=connections + WRITERS["sqlite"]))
         if backend in ("postgresql", "postgres"):
             engine = postgresql.open_engine(url, connections=connections + WRITERS["postgresql"])
             return cls(url, "postgresql", engine)
@@ -60,10 +64,15 @@ class Database:
         """Why writing has stopped for good, or empty. The gateway must then end with a failure and be restarted."""
         return self._unsafe
 
+    @property
+    def missing(self) -> bool:
+        """Whether the SQLite file is not there yet."""
+        return self.kind == "sqlite" and not sqlite.file_of(self.url).exists()
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only looks. Raises StorageBusy or StorageFailed."""
-        with self._translated(), self._engine.connect() as plain:
+        with self.translated(), self._engine.connect() as plain:
             connection = plain if self.kind == "sqlite" else plain.execution_options(postgresql_readonly=True)
             with connection.begin():
                 yield connection
@@ -71,7 +80,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A transaction that sees one moment from its first look to its last; on SQLite writers wait for its end."""
-        with self._translated(), self._engine.connect() as plain:
+        with self.translated(), self._engine.connect() as plain:
             options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
             connection = plain if self.kind == "sqlite" else plain.execution_options(**options)
             with connection.begin():
@@ -83,7 +92,7 @@ class Database:
 
         Raises StorageFull, StorageBusy or StorageFailed when nothing was changed, OutcomeUnknown when nobody can say.
         """
-        with self._turn(), self._translated(), self._engine.connect() as plain:
+        with self._turn(), self.translated(), self._engine.connect() as plain:
             connection = plain.execution_options(**{sqlite.WRITES: True})
             transaction = connection.begin()
             try:
@@ -92,7 +101,7 @@ class Database:
                 with suppress(exc.DBAPIError):
                     transaction.rollback()
                 raise
-            with self._translated(committing=True):
+            with self.translated(committing=True):
                 try:
                     transaction.commit()
                 except exc.DBAPIError:
@@ -110,8 +119,30 @@ class Database:
     def copy_to(self, target: Path) -> None:
         """A consistent copy of a SQLite database in a new file of its owner's, while others write."""
         target.touch(mode=0o600)
-        with self._translated():
+        with self.translated():
             sqlite.copy_file(sqlite.file_of(self.url), target)
+
+    def become(self, fresh: Path) -> None:
+        """Let a complete SQLite file, closed, take the place of this one: whole or not at all.
+
+        Nobody else may use either meanwhile. Raises StoreInUse when a stranger does.
+        """
+        self._engine.dispose()
+        with disk.translated():
+            sqlite.replace_file(fresh, sqlite.file_of(self.url))
+        self._unsafe = ""
+
+    @contextmanager
+    def apart(self) -> Iterator[Connection]:
+        """A connection of one's own, outside any transaction and outside the pool, for what a session holds."""
+        with self.translated():
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection.detach()
+        try:
+            yield connection
+        finally:
+            with suppress(*failures.DRIVER_ERRORS):
+                connection.close()
 
     def check(self) -> list[str]:
         """What is wrong with the store, in words; empty when it is sound."""
@@ -145,7 +176,8 @@ class Database:
             self._writer.release()
 
     @contextmanager
-    def _translated(self, *, committing: bool = False) -> Iterator[None]:
+    def translated(self, *, committing: bool = False) -> Iterator[None]:
+        """What the driver raises inside leaves as an error of our tree."""
         try:
             yield
         except failures.DRIVER_ERRORS as error:

@@ -1,6 +1,7 @@
 """Brings a backup back, into either database. Says done only after reading back every row and file it wrote.
 
-The archive is checked whole before the target is touched. The gateway must not run meanwhile. Blocking.
+The archive is checked whole before the target is touched, and the target changes at one moment or not at all. Nobody else
+may use the store meanwhile (see `lease`). Blocking.
 """
 
 import itertools
@@ -10,17 +11,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from sqlalchemy import Connection, MetaData, Table, func, select
+from sqlalchemy import URL, Connection, MetaData, Table, func, inspect, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
-from tramontane.foundation.errors import BadRequest, Conflict
+from tramontane.foundation.errors import BadRequest, Conflict, Misconfigured
 from tramontane.foundation.progress import ProgressReport
-from tramontane.foundation.store import archive
+from tramontane.foundation.store import archive, postgresql, sqlite
 from tramontane.foundation.store.archive import ContentHash, LineReader, Manifest
 from tramontane.foundation.store.backup import BATCH_ROWS, lines_of, tables_of
 from tramontane.foundation.store.blobs import Blobs, checked_path
 from tramontane.foundation.store.database import Database
-from tramontane.foundation.store.derived import build_derived, drop_derived
-from tramontane.foundation.store.schema import knows, migrate
+from tramontane.foundation.store.derived import build_derived
+from tramontane.foundation.store.errors import StorageFailed
+from tramontane.foundation.store.schema import known_revision, knows, own_tables, revision_of, upgrade
+
+BESIDE = ".restoring"
+DEPENDED_ON = "2BP01"
 
 
 def restore(
@@ -28,26 +34,34 @@ def restore(
 ) -> Manifest:
     """Fill an empty database and blob store from `source`, then bring the tables up to date.
 
-    Raises BadRequest for a damaged or foreign archive and for one of a newer release, Conflict when the target holds
-    something and `replace` does not say that it may go.
+    All or nothing: until the new rows are in and read back, the old ones stand, and only our own tables go. Raises
+    BadRequest for a damaged or foreign archive and for one of a newer release, Conflict when the target holds something
+    and `replace` does not say that it may go, or holds what is not ours to replace.
     """
     with _opened(source) as tar:
-        manifest = archive.read_manifest(tar)
-        if not knows(manifest.revision):
-            raise BadRequest(
-                f"the backup is of a newer release (step {manifest.revision}); restore it with that release"
-            )
-        for path in manifest.blobs:
-            checked_path(path)
-        total = len(archive.expected(manifest))
-        for position, name in enumerate(archive.verify(tar, manifest), 1):
-            report(f"checking {name}", position, total)
-        _make_room(database, blobs, replace)
-        migrate(database, report, target=manifest.revision)
-        _fill_tables(tar, manifest, database, report)
-        _fill_blobs(tar, manifest, blobs, report)
-    _check_tables(manifest, database, report)
-    migrate(database, report)
+        manifest = _checked(tar, report)
+        _require_room(database, blobs, replace)
+        added = _add_blobs(tar, manifest, blobs, report)
+        try:
+            _fill(tar, manifest, database, report)
+        except BaseException:
+            for path in added:
+                blobs.delete_path(path)
+            raise
+        _settle_blobs(tar, manifest, blobs)
+    return manifest
+
+
+def _checked(tar: tarfile.TarFile, report: ProgressReport) -> Manifest:
+    """The manifest of an archive every byte of which is as it says."""
+    manifest = archive.read_manifest(tar)
+    if not knows(manifest.revision):
+        raise BadRequest(f"the backup is of a newer release (step {manifest.revision}); restore it with that release")
+    for path in manifest.blobs:
+        checked_path(path)
+    total = len(archive.expected(manifest))
+    for position, name in enumerate(archive.verify(tar, manifest), 1):
+        report(f"checking {name}", position, total)
     return manifest
 
 
@@ -62,35 +76,101 @@ def _opened(source: Path) -> Iterator[tarfile.TarFile]:
         raise BadRequest(f"{source} is not a backup of ours, or was cut off: {error}") from None
 
 
-def _make_room(database: Database, blobs: Blobs, replace: bool) -> None:
+def _require_room(database: Database, blobs: Blobs, replace: bool) -> None:
+    try:
+        used, foreign = _held(database)
+    except StorageFailed:
+        if not replace or database.kind == "postgresql":
+            raise
+        used, foreign = [], []  # a damaged file is what backups are for
     paths = blobs.paths()
-    with database.read() as connection:
-        used = [table.name for table in tables_of(connection) if _count(connection, table)]
     if (used or paths) and not replace:
         what = ", ".join([*used, *(["files"] if paths else [])])
         raise Conflict(
             f"the target is not empty (it has {what}); restore into a new one, or say that it may be replaced"
         )
-    with database.write() as connection:
-        drop_derived(connection)
-        everything = MetaData()
-        everything.reflect(connection)
-        everything.drop_all(connection)
-    for path in paths:
-        blobs.delete_path(path)
+    if foreign and database.kind == "sqlite":
+        raise Conflict(
+            f"{sqlite.file_of(database.url)} holds tables that are not ours ({', '.join(foreign[:5])}) and would be "
+            "replaced whole; move them elsewhere first"
+        )
 
 
-def _fill_tables(tar: tarfile.TarFile, manifest: Manifest, database: Database, report: ProgressReport) -> None:
-    """All rows in one transaction, so that a broken restore leaves an empty database."""
-    with database.write() as connection:
-        tables = tables_of(connection)
-        unknown = set(manifest.tables) - {table.name for table in tables}
-        if unknown:
-            raise BadRequest(f"the backup has tables this release does not know: {', '.join(sorted(unknown))}")
-        for table in tables:
-            if table.name in manifest.tables:
-                _fill_table(tar, manifest, connection, table, report)
-        build_derived(connection)
+def _held(database: Database) -> tuple[list[str], list[str]]:
+    """Those of our tables that have rows, and the tables that are not ours."""
+    with database.read() as connection:
+        names = set(inspect(connection).get_table_names())
+        revision = revision_of(connection)
+        if revision is not None and not knows(revision):
+            if database.kind == "postgresql":
+                raise Misconfigured(
+                    f"the database was written by a newer release (step {revision}), so nobody can say here which of its "
+                    "tables are ours; restore into a new, empty database"
+                )
+            return sorted(names), []
+        own = own_tables(revision)
+        used = [table.name for table in tables_of(connection, own) if _count(connection, table)]
+    return used, sorted(names - own)
+
+
+def _fill(tar: tarfile.TarFile, manifest: Manifest, database: Database, report: ProgressReport) -> None:
+    """Put the new tables in the old ones' place: on PostgreSQL in one transaction, on SQLite by one rename."""
+    if database.kind == "postgresql":
+        with database.write() as connection:
+            postgresql.lock_schema(connection)
+            _drop_own(connection)
+            _build(tar, manifest, connection, report)
+        return
+    path = sqlite.file_of(database.url)
+    beside = path.with_name(path.name + BESIDE)
+    _remove(beside)  # of a restore that was killed
+    try:
+        fresh = Database.open(URL.create("sqlite", database=str(beside)))
+        try:
+            with fresh.write() as connection:
+                _build(tar, manifest, connection, report)
+        finally:
+            fresh.close()
+        database.become(beside)
+    except BaseException:
+        _remove(beside)
+        raise
+
+
+def _drop_own(connection: Connection) -> None:
+    own = own_tables(known_revision(connection))
+    found = MetaData()
+    found.reflect(connection, only=lambda name, _: name in own)
+    try:
+        found.drop_all(connection)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") != DEPENDED_ON:
+            raise
+        raise Conflict(f"something that is not ours depends on our tables, drop it first: {error.orig}") from None
+
+
+def _build(tar: tarfile.TarFile, manifest: Manifest, connection: Connection, report: ProgressReport) -> None:
+    """The tables as they were, filled and read back, then brought up to date."""
+    try:
+        upgrade(connection, manifest.revision)
+    except ProgrammingError as error:
+        raise Conflict(f"the database holds a table of another program under a name of ours: {error.orig}") from None
+    tables = tables_of(connection, own_tables(manifest.revision))
+    unknown = set(manifest.tables) - {table.name for table in tables}
+    if unknown:
+        raise BadRequest(f"the backup has tables this release does not know: {', '.join(sorted(unknown))}")
+    for table in tables:
+        if table.name in manifest.tables:
+            _fill_table(tar, manifest, connection, table, report)
+    build_derived(connection)
+    _check_tables(manifest, connection, tables, report)
+    report("bringing the tables up to date", 0, 0)
+    upgrade(connection)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    sqlite.remove_beside(path)
 
 
 def _fill_table(
@@ -102,31 +182,63 @@ def _fill_table(
     rows = (reader.row(line) for line in file)
     done = 0
     for batch in _batches(rows):
-        connection.execute(table.insert(), batch)
+        try:
+            connection.execute(table.insert(), batch)
+        except (IntegrityError, DataError, ProgrammingError, OverflowError) as error:
+            raise BadRequest(f"the backup's rows do not fit table {table.name}: {error}") from None
         done += len(batch)
         report(f"restoring {table.name}", done, entry.rows)
 
 
-def _fill_blobs(tar: tarfile.TarFile, manifest: Manifest, blobs: Blobs, report: ProgressReport) -> None:
-    for position, (path, entry) in enumerate(manifest.blobs.items(), 1):
-        stored = blobs.put_path(path, cast(IO[bytes], tar.extractfile(archive.blob_member(path))))
-        if stored.sha256 != entry.sha256:
-            raise BadRequest(f"the file {path} arrived changed; check the disk and restore again")
-        report("restoring files", position, len(manifest.blobs))
+def _add_blobs(tar: tarfile.TarFile, manifest: Manifest, blobs: Blobs, report: ProgressReport) -> list[str]:
+    """Bring the files whose names are free, which no row names yet; gives their paths."""
+    there = set(blobs.paths())
+    added: list[str] = []
+    try:
+        for position, path in enumerate(manifest.blobs, 1):
+            if path not in there:
+                added.append(path)
+                _put_blob(tar, manifest, blobs, path)
+            report("restoring files", position, len(manifest.blobs))
+    except BaseException:
+        for path in added:
+            blobs.delete_path(path)
+        raise
+    return added
 
 
-def _check_tables(manifest: Manifest, database: Database, report: ProgressReport) -> None:
+def _settle_blobs(tar: tarfile.TarFile, manifest: Manifest, blobs: Blobs) -> None:
+    """Let other content go, now that no row names it; cut off in the middle, the same restore once more finishes it."""
+    for path in blobs.paths():
+        entry = manifest.blobs.get(path)
+        if entry is None:
+            blobs.delete_path(path)
+        elif _sha256(blobs, path) != entry.sha256:
+            _put_blob(tar, manifest, blobs, path)
+
+
+def _put_blob(tar: tarfile.TarFile, manifest: Manifest, blobs: Blobs, path: str) -> None:
+    stored = blobs.put_path(path, cast(IO[bytes], tar.extractfile(archive.blob_member(path))))
+    if stored.sha256 != manifest.blobs[path].sha256:
+        raise BadRequest(f"the file {path} arrived changed; check the disk and restore again")
+
+
+def _sha256(blobs: Blobs, path: str) -> str:
+    with blobs.open_path(path) as file:
+        return archive.sha256_of(file)
+
+
+def _check_tables(manifest: Manifest, connection: Connection, tables: list[Table], report: ProgressReport) -> None:
     """Read back what is now in the database and compare it with what the backup said."""
-    with database.read() as connection:
-        tables = {table.name: table for table in tables_of(connection)}
-        for position, (name, entry) in enumerate(manifest.tables.items(), 1):
-            content, rows = ContentHash(), 0
-            for line in lines_of(connection, tables[name], entry.columns):
-                content.add(line)
-                rows += 1
-            if (rows, content.hexdigest()) != (entry.rows, entry.content):
-                raise BadRequest(f"table {name} arrived changed ({rows} rows of {entry.rows}); restore again")
-            report(f"reading back {name}", position, len(manifest.tables))
+    named = {table.name: table for table in tables}
+    for position, (name, entry) in enumerate(manifest.tables.items(), 1):
+        content, rows = ContentHash(), 0
+        for line in lines_of(connection, named[name], entry.columns):
+            content.add(line)
+            rows += 1
+        if (rows, content.hexdigest()) != (entry.rows, entry.content):
+            raise BadRequest(f"table {name} arrived changed ({rows} rows of {entry.rows}); restore again")
+        report(f"reading back {name}", position, len(manifest.tables))
 
 
 def _batches(rows: Iterator[dict[str, object]]) -> Iterator[list[dict[str, object]]]:

@@ -4,18 +4,20 @@ One linear history under `migrations/versions`. Called at start-up and before a 
 release is refused, never guessed at.
 """
 
+import functools
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine, inspect
 
 from tramontane.foundation.errors import Misconfigured
 from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.store import postgresql, sqlite
 from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.errors import NoDatabase
 
 FOLDER = Path(__file__).parent / "migrations"
 
@@ -39,6 +41,43 @@ def migrate(database: Database, report: ProgressReport, *, target: str = "head")
     return taken
 
 
+def upgrade(connection: Connection, target: str = "head") -> None:
+    """Take the missing steps up to `target` inside the transaction that is open on this connection."""
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, target)
+
+
+def require_current(database: Database) -> None:
+    """For those who only look. Raises NoDatabase, or Misconfigured saying what brings it up to date."""
+    current = None if database.missing else current_revision(database)
+    if current is None:
+        raise NoDatabase(
+            "there is no database yet; `tramontane serve` makes it, and so does `tramontane key create NAME`"
+        )
+    _refuse_newer(current)
+    if current != head_revision():
+        raise Misconfigured(
+            f"the database is at step {current} and this release needs step {head_revision()}; `tramontane serve` takes "
+            "the missing steps at its start (`tramontane backup FILE` first keeps it as it is)"
+        )
+
+
+@functools.cache
+def own_tables(revision: str | None) -> frozenset[str]:
+    """The names of our tables at a known step, ours and nobody else's: learned by taking the steps in memory."""
+    if revision is None:
+        return frozenset()
+    engine = create_engine("sqlite://")
+    try:
+        with engine.begin() as connection:
+            upgrade(connection, revision)
+            return frozenset(inspect(connection).get_table_names())
+    finally:
+        engine.dispose()
+
+
 def current_revision(database: Database) -> str | None:
     """The last step this database has taken; None for an empty one."""
     with database.read() as connection:
@@ -48,6 +87,14 @@ def current_revision(database: Database) -> str | None:
 def revision_of(connection: Connection) -> str | None:
     """The last step taken, inside an open transaction."""
     return MigrationContext.configure(connection).get_current_revision()
+
+
+def known_revision(connection: Connection) -> str | None:
+    """As `revision_of`. Raises Misconfigured with the cure for a step of a newer release."""
+    revision = revision_of(connection)
+    if revision is not None:
+        _refuse_newer(revision)
+    return revision
 
 
 def head_revision() -> str:
@@ -63,13 +110,18 @@ def knows(revision: str) -> bool:
 def _pending(database: Database, script: ScriptDirectory, target: str) -> list[str]:
     """The missing steps, oldest first."""
     current = current_revision(database)
-    if current is not None and not knows(current):
+    if current is not None:
+        _refuse_newer(current)
+    steps = [step.revision for step in script.iterate_revisions(target, current or "base")]
+    return steps[::-1]
+
+
+def _refuse_newer(current: str) -> None:
+    if not knows(current):
         raise Misconfigured(
             f"the database is at step {current}, which this release does not know: it was written by a newer release. "
             "Install that release again, or restore a backup taken before it"
         )
-    steps = [step.revision for step in script.iterate_revisions(target, current or "base")]
-    return steps[::-1]
 
 
 def _step(database: Database, script: ScriptDirectory, revision: str) -> bool:
@@ -80,10 +132,7 @@ def _step(database: Database, script: ScriptDirectory, revision: str) -> bool:
         current = revision_of(connection)
         if current is not None and revision in {step.revision for step in script.iterate_revisions(current, "base")}:
             return False
-        config = Config()
-        config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        upgrade(connection, revision)
         return True
 
 

@@ -5,17 +5,22 @@ synced at each commit, serves. Called by `database` and `backup` alone.
 """
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from tramontane.foundation.errors import Misconfigured
+from tramontane.foundation.store.disk import flush
+from tramontane.foundation.store.errors import StoreInUse
 
 WRITES = "tramontane_writes"
 BUSY_TIMEOUT_MS = 5000
 COPY_PAGES = 2000
 MAX_RESTARTS = 3
+BESIDE = ("-wal", "-journal", "-shm")
 
 
 def wal_is_safe(version: tuple[int, int, int]) -> bool:
@@ -35,7 +40,24 @@ def open_engine(url: URL, *, connections: int) -> Engine:
         raise Misconfigured(
             f"database_url: cannot create {path}: {error.strerror}; choose a writable folder"
         ) from error
-    engine = create_engine(
+    engine = _engine(url, connections)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def open_looking(url: URL, *, connections: int) -> Engine:
+    """An engine that makes no file and writes nothing; one that is not there is found out at the first look."""
+    # SQLite makes a missing file unless the address is in this form and says that it must not.
+    address = url.set(database=f"file:{quote(str(file_of(url)))}").update_query_dict({"mode": "rw", "uri": "true"})
+    engine = _engine(address, connections)
+    event.listen(engine, "connect", _prepare_looking)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _engine(url: URL, connections: int) -> Engine:
+    return create_engine(
         url,
         hide_parameters=True,
         connect_args={
@@ -48,9 +70,6 @@ def open_engine(url: URL, *, connections: int) -> Engine:
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT_MS / 1000,
     )
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
 
 
 def file_of(url: URL) -> Path:
@@ -86,6 +105,38 @@ def copy_file(source: Path, target: Path) -> None:
         reading.close()
 
 
+def replace_file(fresh: Path, path: Path) -> None:
+    """Let one closed database file take another's place. Raises StoreInUse when a stranger has the old one open.
+
+    What lies beside the old file is settled before: a journal found beside the new one would be played into it.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError as error:
+        raise StoreInUse(f"{path} is held by another program ({error}); close it and try again") from None
+    except sqlite3.DatabaseError:
+        remove_beside(path)  # damaged: nothing in it can be settled any more
+    if any(_beside(path, end).exists() and _beside(path, end).stat().st_size for end in BESIDE[:2]):
+        raise StoreInUse(f"{path} is open in another program; close it and try again")
+    flush(fresh)
+    fresh.replace(path)
+    remove_beside(fresh)
+    remove_beside(path)
+    flush(path.parent)
+
+
+def remove_beside(path: Path) -> None:
+    """Remove the journals of a file that is gone or of no use."""
+    for end in BESIDE:
+        _beside(path, end).unlink(missing_ok=True)
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(path.name + end)
+
+
 def quick_check(connection: Connection) -> list[str]:
     """What SQLite finds wrong with the file; empty when it is sound."""
     rows = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
@@ -104,6 +155,16 @@ def _prepare(connection: Any, record: object) -> None:
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA fullfsync=1")
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA trusted_schema=OFF")
+        cursor.execute("PRAGMA temp_store=MEMORY")
+    finally:
+        cursor.close()
+
+
+def _prepare_looking(connection: Any, record: object) -> None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA query_only=ON")
         cursor.execute("PRAGMA trusted_schema=OFF")
         cursor.execute("PRAGMA temp_store=MEMORY")
     finally:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.errors import NoDatabase
 from tramontane.foundation.store.insert import insert_new
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.access import store
@@ -45,6 +46,17 @@ def ensure_default(database: Database, clock: Clock, *, first_key: bool = True) 
         wanted = first_key and not store.keys_of(connection, scope)
         first_secret = _first_key(connection, scope, now_ns) if wanted else None
         return FirstStart(scope, _server_secret(connection, scope.organisation_id, now_ns), first_secret)
+
+
+def default_scope(database: Database) -> Scope:
+    """Where the default workspace is. Raises NoDatabase where nothing was ever started."""
+    with database.read() as connection:
+        organisation = store.organisation_called(connection, DEFAULT)
+        workspaces = store.workspaces_of(connection, organisation.organisation_id) if organisation else []
+    for found in workspaces:
+        if found.name == DEFAULT:
+            return found.scope
+    raise NoDatabase("the database holds no workspace yet; `tramontane serve` makes it at its first start")
 
 
 def _default_scope(connection: Connection, now_ns: int) -> Scope:

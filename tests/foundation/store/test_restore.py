@@ -1,0 +1,260 @@
+"""Replacing a store happens whole or not at all, touches nobody else's tables, and only while nobody uses it."""
+
+import hashlib
+import io
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import inspect, text
+from tests.foundation.store.accounts import add, names
+
+from tramontane.foundation.clock import SystemClock
+from tramontane.foundation.errors import BadRequest, Conflict, Misconfigured
+from tramontane.foundation.store.archive import MANIFEST, ContentHash
+from tramontane.foundation.store.backup import backup
+from tramontane.foundation.store.blobs import Blobs
+from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.errors import StorageFailed, StoreInUse
+from tramontane.foundation.store.lease import leased
+from tramontane.foundation.store.restore import restore
+from tramontane.foundation.store.schema import current_revision, head_revision, migrate
+from tramontane.foundation.store.scope import Scope
+
+SCOPE = Scope("org_a", "ws_a")
+SAVED, PRECIOUS = {"saved-1", "saved-2"}, {"precious"}
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A backup of two organisations and two files."""
+    source = Database.open(f"sqlite:///{tmp_path / 'source' / 't.db'}")
+    migrate(source, quiet)
+    for name in SAVED:
+        add(source, name)
+    blobs = Blobs((tmp_path / "source-blobs").as_uri())
+    blobs.put(SCOPE, "same-name", io.BytesIO(b"saved"))
+    blobs.put(SCOPE, "new-name", io.BytesIO(b"new"))
+    backup(source, blobs, tmp_path / "saved.tar", SystemClock(), quiet)
+    source.close()
+    return tmp_path / "saved.tar"
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    store = Blobs((tmp_path / "blobs").as_uri())
+    store.put(SCOPE, "same-name", io.BytesIO(b"precious"))
+    store.put(SCOPE, "old-name", io.BytesIO(b"old"))
+    return store
+
+
+@pytest.fixture
+def full(database: Database) -> Iterator[Database]:
+    add(database, "precious")
+    yield database
+
+
+def contents(blobs: Blobs) -> dict[str, bytes]:
+    found = {}
+    for name in blobs.names(SCOPE):
+        with blobs.open(SCOPE, name) as file:
+            found[name] = file.read()
+    return found
+
+
+OLD = {"same-name": b"precious", "old-name": b"old"}
+NEW = {"same-name": b"saved", "new-name": b"new"}
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tramontane.foundation.store.blobs import Blobs
+from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.restore import restore
+
+def kill(stage, done, total):
+    if stage.startswith(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+restore(Path(sys.argv[1]), Database.open(sys.argv[2]), Blobs(sys.argv[3]), kill, replace=True)
+"""
+
+
+@pytest.mark.parametrize("stage", ["checking", "restoring files", "restoring organisation", "reading back", "bringing"])
+def test_a_restore_that_is_killed_leaves_what_was_there(
+    saved: Path, address: str, full: Database, blobs: Blobs, tmp_path: Path, stage: str
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(saved), address, (tmp_path / "blobs").as_uri(), stage]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert names(full) == PRECIOUS
+    assert OLD.items() <= contents(blobs).items()
+    assert current_revision(full) == head_revision()
+    restore(saved, full, blobs, quiet, replace=True)
+    assert (names(full), contents(blobs)) == (SAVED, NEW)
+    if full.kind == "sqlite":
+        left = {path.name for path in Path(str(full.url.database)).parent.iterdir()}
+        assert left <= {"tramontane.db", "tramontane.db-journal", "tramontane.db-wal", "tramontane.db-shm"}
+
+
+def _twice(lines: list[bytes]) -> list[bytes]:
+    return [*lines, lines[0]]
+
+
+def _cut(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1][:-2]]
+
+
+def _empty(lines: list[bytes]) -> list[bytes]:
+    return [line.replace(b'"saved', b'null,"saved', 1) for line in lines]
+
+
+def _nameless(lines: list[bytes]) -> list[bytes]:
+    return [msgspec.json.encode([None] * len(msgspec.json.decode(lines[0])))]
+
+
+@pytest.mark.parametrize("change", [_twice, _cut, _empty, _nameless])
+def test_an_archive_whose_rows_do_not_fit_leaves_what_was_there(
+    saved: Path, full: Database, blobs: Blobs, change: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    forged = saved.with_name("forged.tar")
+    _forge(saved, forged, change)
+    with pytest.raises(BadRequest):
+        restore(forged, full, blobs, quiet, replace=True)
+    assert (names(full), contents(blobs)) == (PRECIOUS, OLD)
+
+
+def _forge(source: Path, target: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    """Change the organisations and let every hash agree with it."""
+    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
+        files = {member.name: old.extractfile(member).read() for member in old.getmembers()}  # type: ignore[union-attr]
+        lines = change(files["tables/organisation.jsonl"].splitlines())
+        content = ContentHash()
+        for line in lines:
+            content.add(line)
+        files["tables/organisation.jsonl"] = b"".join(line + b"\n" for line in lines)
+        manifest = msgspec.json.decode(files.pop(MANIFEST))
+        sha256 = hashlib.sha256(files["tables/organisation.jsonl"]).hexdigest()
+        manifest["tables"]["organisation"] |= {"rows": len(lines), "sha256": sha256, "content": content.hexdigest()}
+        for name, data in {**files, MANIFEST: msgspec.json.encode(manifest)}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            new.addfile(member, io.BytesIO(data))
+
+
+def test_tables_of_other_programs_are_neither_saved_nor_dropped(
+    saved: Path, full: Database, blobs: Blobs, tmp_path: Path
+) -> None:
+    with full.write() as connection:
+        connection.execute(text("CREATE TABLE theirs (place numeric, thing integer)"))
+        connection.execute(text("INSERT INTO theirs VALUES (1, 2)"))
+    assert "theirs" not in backup(full, blobs, tmp_path / "ours.tar", SystemClock(), quiet).tables
+    if full.kind == "sqlite":
+        with pytest.raises(Conflict, match="theirs"):
+            restore(saved, full, blobs, quiet, replace=True)
+        assert (names(full), contents(blobs)) == (PRECIOUS, OLD)
+    else:
+        restore(saved, full, blobs, quiet, replace=True)
+        assert names(full) == SAVED
+    with full.read() as connection:
+        assert connection.execute(text("SELECT thing FROM theirs")).scalar_one() == 2
+
+
+def test_what_others_hang_on_our_tables_is_named_and_nothing_changes(saved: Path, full: Database, blobs: Blobs) -> None:
+    if full.kind == "sqlite":
+        pytest.skip("there the file is replaced whole")
+    with full.write() as connection:
+        connection.execute(text("CREATE VIEW their_view AS SELECT name FROM organisation"))
+    with pytest.raises(Conflict, match="their_view"):
+        restore(saved, full, blobs, quiet, replace=True)
+    assert (names(full), contents(blobs)) == (PRECIOUS, OLD)
+
+
+def test_another_programs_table_under_a_name_of_ours_stays(saved: Path, address: str, blobs: Blobs) -> None:
+    database = Database.open(address)
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE organisation (theirs integer)"))
+    with pytest.raises(Conflict, match="organisation"):
+        restore(saved, database, blobs, quiet, replace=True)
+    with database.read() as connection:
+        assert [column["name"] for column in inspect(connection).get_columns("organisation")] == ["theirs"]
+    database.close()
+
+
+def test_a_newer_releases_database_gives_way_to_a_backup_where_that_is_safe(
+    saved: Path, full: Database, blobs: Blobs
+) -> None:
+    with full.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    if full.kind == "sqlite":
+        restore(saved, full, blobs, quiet, replace=True)
+        assert names(full) == SAVED
+        return
+    with pytest.raises(Misconfigured, match="9999"):
+        restore(saved, full, blobs, quiet, replace=True)
+    assert names(full) == PRECIOUS
+
+
+def test_a_damaged_file_is_replaced_when_told(saved: Path, tmp_path: Path, blobs: Blobs) -> None:
+    path = tmp_path / "damaged.db"
+    path.write_bytes(b"this was a database once" * 1000)
+    path.with_name("damaged.db-journal").write_bytes(b"and this its journal" * 100)
+    database = Database.open(f"sqlite:///{path}")
+    with pytest.raises(StorageFailed):
+        restore(saved, database, blobs, quiet)
+    restore(saved, database, blobs, quiet, replace=True)
+    assert names(database) == SAVED
+    add(database, "later")
+    assert database.check() == []
+    database.close()
+
+
+def test_many_may_use_a_store_and_one_alone_may_replace_it(address: str, tmp_path: Path) -> None:
+    here, there = Database.open(address), Database.open(address)
+    homes = tmp_path / "one", tmp_path / "two"
+    for home in homes:
+        home.mkdir()
+    with (
+        leased(here, homes[0]),
+        leased(there, homes[1]),
+        pytest.raises(StoreInUse, match="stop the server"),
+        leased(there, homes[1], alone=True),
+    ):
+        pass
+    with leased(here, homes[0], alone=True):
+        with pytest.raises(StoreInUse, match="being restored"), leased(there, homes[1]):
+            pass
+        with pytest.raises(StoreInUse, match="stop the server"), leased(there, homes[1], alone=True):
+            pass
+    with leased(here, homes[0], alone=True):
+        pass
+    here.close()
+    there.close()
+
+
+def test_a_lease_is_taken_again_after_its_connection_broke(address: str, tmp_path: Path) -> None:
+    here, there = Database.open(address), Database.open(address)
+    with leased(here, tmp_path) as lease:
+        lease.keep()
+        if here.kind == "postgresql":
+            with there.apart() as connection:
+                connection.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    )
+                )
+        lease.keep()
+        lease.keep()
+        with pytest.raises(StoreInUse), leased(there, tmp_path, alone=True):
+            pass
+    here.close()
+    there.close()
