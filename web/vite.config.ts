@@ -54,7 +54,11 @@ function licences(): Plugin {
         const file = readdirSync(folder).find((entry) => /^licen[cs]e(\.|$)/i.test(entry));
         return `${name} ${version} (${license})\n\n${file ? readFileSync(`${folder}/${file}`, 'utf8').trim() : ''}\n`;
       });
-      this.emitFile({ type: 'asset', fileName: 'licences.txt', source: texts.join(`\n${'-'.repeat(78)}\n\n`) });
+      this.emitFile({
+        type: 'asset',
+        fileName: 'licences.txt',
+        source: texts.join(`\n${'-'.repeat(78)}\n\n`),
+      });
     },
   };
 }
@@ -84,14 +88,13 @@ export default defineConfig({
   server: {
     host: '127.0.0.1',
     proxy: Object.fromEntries(
-      ['/web', '/v1', '/openai'].map((path) => [
-        path,
-        process.env.TRAMONTANE_URL ?? 'http://127.0.0.1:8400',
-      ]),
+      ['/web', '/v1', '/openai'].map((path) => [path, process.env.TRAMONTANE_URL ?? 'http://127.0.0.1:8400']),
     ),
   },
   test: {
     environment: 'happy-dom',
+    // The colours are read from their file, which is emptied otherwise.
+    css: true,
     include: ['src/**/*.test.ts', 'scripts/**/*.test.js'],
   },
   // Svelte's server build would be taken in tests otherwise, and it has no runes that react.

@@ -10,7 +10,11 @@ interface Factory {
 /** Under Trusted Types a worker starts only from an address that a policy of ours has made. */
 function trusted(address: string): string {
   const factory = (globalThis as { trustedTypes?: Factory }).trustedTypes;
-  return factory?.createPolicy('tramontane-shell', { createScriptURL: (given) => given }).createScriptURL(address) ?? address;
+  return (
+    factory
+      ?.createPolicy('tramontane-shell', { createScriptURL: (given) => given })
+      .createScriptURL(address) ?? address
+  );
 }
 
 export function startWorker(): void {

@@ -24,7 +24,9 @@ addEventListener('fetch', (event) => {
   if (request.mode === 'navigate') {
     // Frames keep their own policies and failures.
     if (request.destination === 'document')
-      event.respondWith(fetch(request).catch(() => caches.match(OFFLINE).then((page) => page ?? Response.error())));
+      event.respondWith(
+        fetch(request).catch(() => caches.match(OFFLINE).then((page) => page ?? Response.error())),
+      );
     return;
   }
   const url = new URL(request.url);
