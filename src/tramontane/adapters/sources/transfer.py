@@ -16,11 +16,12 @@ from typing import BinaryIO
 from tramontane.adapters.sources.errors import ChecksumMismatch, PullCancelled
 from tramontane.foundation.errors import StorageFull
 from tramontane.foundation.progress import ProgressReport, silent
+from tramontane.foundation.sizes import size_text
 from tramontane.foundation.store.disk import flush
 from tramontane.records.catalog.nouns import FileSpec
 
 READ_BYTES = 1 << 20
-DISK_RESERVE_BYTES = 256 * 1024 * 1024
+DISK_RESERVE_BYTES = 256_000_000
 _REPORT_EVERY_BYTES = 4 << 20
 
 
@@ -43,8 +44,8 @@ class Transfer:
         free = self.free_bytes(folder)
         if size_bytes + DISK_RESERVE_BYTES > free:
             raise StorageFull(
-                f"{what} needs {size_bytes:,} bytes and {DISK_RESERVE_BYTES:,} to spare, the disk of {folder} has "
-                f"{free:,} free; free some or set TRAMONTANE_HOME to a larger disk"
+                f"{what} needs {size_text(size_bytes)} and {size_text(DISK_RESERVE_BYTES)} to spare, the disk of "
+                f"{folder} has {size_text(free)} free; free some or set TRAMONTANE_HOME to a larger disk"
             )
 
 

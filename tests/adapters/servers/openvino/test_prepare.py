@@ -83,7 +83,7 @@ def test_without_room_for_the_exact_weights_the_reason_is_told(
 ) -> None:
     monkeypatch.setattr(distance, "_COPIES_OF_EXACT_WEIGHTS", 10**12)
     manifest = prepare.prepare(source, tmp_path / "ready", silent, as_bytes)
-    assert manifest.distance.nats is None and "MiB" in manifest.distance.reason
+    assert manifest.distance.nats is None and "GB are available" in manifest.distance.reason
     assert PagedModel.load(tmp_path / "ready", CACHE_BYTES).block_count > 0
 
 

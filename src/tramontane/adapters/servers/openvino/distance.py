@@ -15,6 +15,7 @@ from tramontane.adapters.servers.openvino.prepared import matrix_names
 from tramontane.adapters.servers.openvino.steps import StepInput
 from tramontane.adapters.servers.openvino.tensor_source import TensorSource
 from tramontane.adapters.servers.openvino.weights import ExactNodes, source_names
+from tramontane.foundation.sizes import size_text
 
 _CHUNK_TOKENS = 64
 _COPIES_OF_EXACT_WEIGHTS = 3  # the constants, the plugin's packed copy and its workspace
@@ -51,7 +52,7 @@ def exact_nats(source: TensorSource, tokens: Sequence[int]) -> tuple[float | Non
     weight_bytes = 4 * sum(int(np.prod(source.shape(name))) for name in names)
     needed, available = _COPIES_OF_EXACT_WEIGHTS * weight_bytes, psutil.virtual_memory().available
     if needed > available:
-        return None, f"the exact weights need {needed >> 20} MiB, {available >> 20} MiB are available"
+        return None, f"the exact weights need {size_text(needed)}, {size_text(available)} are available"
     cache_bytes = cache_bytes_for(len(tokens), source)
     model = PagedModel(source.architecture, ExactNodes(source), cache_bytes, exact_properties(None))
     return nats_per_token(model, tokens), ""
