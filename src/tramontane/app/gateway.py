@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import socket
@@ -9,11 +10,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import tramontane
+from tramontane.app.accounts import first_link, opened_accounts
 from tramontane.app.directory import Directory
 from tramontane.app.engine import opened_engine
 from tramontane.app.records import Opened
 from tramontane.engine.room import Engine
+from tramontane.entrypoints import web
 from tramontane.entrypoints.api import Doors, serve
+from tramontane.entrypoints.web import WebDoors
+from tramontane.features.assistant.assistant import Assistant
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import Misconfigured, TramontaneError
 from tramontane.foundation.settings import Settings
@@ -29,10 +34,20 @@ Say = Callable[[str], None]
 async def run_gateway(settings: Settings, clock: Clock, records: Opened, listener: socket.socket, say: Say) -> None:
     """Serve until stopped. Raises Misconfigured when the store has become unsafe to write to."""
     stop = asyncio.Event()
-    async with opened_engine(settings, clock, records) as engine, _callers(records, clock) as callers:
+    async with (
+        opened_engine(settings, clock, records) as engine,
+        _callers(records, clock) as callers,
+        opened_accounts(settings, clock, records) as accounts,
+        _assistant(records, engine, clock) as assistant,
+    ):
         directory = Directory(records.catalogue)
+        browser = WebDoors(
+            accounts=accounts, database=records.database, default_model=settings.default_model,
+            settings=settings.http, clock=clock,
+        )  # fmt: skip
         doors = Doors(
-            engine=engine, authenticate=callers.caller_for, models=directory.cards, settings=settings.http,
+            engine=engine, assistant=assistant, authenticate=callers.caller_for, sessions=accounts.sessions.signed_in,
+            more=(functools.partial(web.add_routes, web=browser),), models=directory.cards, settings=settings.http,
             required=_wanted(settings, records), bound_host=settings.host, clock=clock,
         )  # fmt: skip
         serving = asyncio.create_task(serve(doors, listener, stop))
@@ -40,7 +55,7 @@ async def run_gateway(settings: Settings, clock: Clock, records: Opened, listene
             asyncio.create_task(_keep_fresh(records, stop)),
             asyncio.create_task(_load(engine, settings, records, clock, say)),
         ]
-        _welcome(settings, records, listener, say)
+        _welcome(settings, records, listener, await first_link(records, accounts), say)
         try:
             with _stopping(doors, settings, stop, serving, say), contextlib.suppress(asyncio.CancelledError):
                 await serving
@@ -89,6 +104,16 @@ async def _callers(records: Opened, clock: Clock) -> AsyncIterator[Callers]:
         await callers.close()
 
 
+@asynccontextmanager
+async def _assistant(records: Opened, engine: Engine, clock: Clock) -> AsyncIterator[Assistant]:
+    """Closed before the engine and the database, so that answers cut short are still written down."""
+    assistant = Assistant(records.database, engine, clock)
+    try:
+        yield assistant
+    finally:
+        await assistant.close()
+
+
 async def _keep_fresh(records: Opened, stop: asyncio.Event) -> None:
     """See models and aliases changed by commands, and end when writing is no longer safe."""
     readable = True
@@ -113,11 +138,14 @@ async def _keep_fresh(records: Opened, stop: asyncio.Event) -> None:
             readable = False
 
 
-def _welcome(settings: Settings, records: Opened, listener: socket.socket, say: Say) -> None:
+def _welcome(settings: Settings, records: Opened, listener: socket.socket, join: str | None, say: Say) -> None:
     """Connections are taken from now on: the socket listens, and the loop answers as soon as it turns."""
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     say(f"Tramontane {tramontane.__version__} listens at {address} (API description: {address}/docs)")
+    if join is not None:
+        page = settings.browser_address(port) + join
+        say(f"Open this once in a browser to make yourself its first administrator:\n  {page}")
     if records.first.first_secret is None:
         say("Keys: `tramontane key create NAME` makes one, `tramontane key list` shows them. Ctrl-C stops.")
         return

@@ -27,7 +27,9 @@ from tramontane.foundation.settings import Settings, load_settings
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.errors import NoDatabase
 from tramontane.foundation.store.lease import leased
+from tramontane.records.access.invitations import Invitations
 from tramontane.records.access.keys import Keys
+from tramontane.records.access.people import People
 from tramontane.records.access.places import Places
 from tramontane.records.catalog.nouns import Machine
 
@@ -56,7 +58,8 @@ class Installation:
     def books(self, *, looking: bool = False) -> Iterator[Books]:
         with self._consulted() if looking else self._records(silent) as records:
             keys, places = Keys(records.database, self._clock), Places(records.database, self._clock)
-            yield Books(records.scope, records.database, keys, places)
+            people, invitations = People(records.database, self._clock), Invitations(records.database, self._clock)
+            yield Books(records.scope, records.database, keys, places, people, invitations)
 
     @contextmanager
     def shelf(self, *, looking: bool = False) -> Iterator["Shelf"]:

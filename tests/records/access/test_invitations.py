@@ -167,7 +167,8 @@ async def test_missing_and_odd_fields_are_named_before_the_link_is_used(world: W
     for fields, named in (
         ({"name": None}, "name"), ({"email": None}, "email"), ({"password": None}, "password"),
         ({"email": "no address"}, "email"), ({"email": "a@b@c"}, "email"), ({"email": "@x"}, "email"),
-        ({"name": " ", "email": "ada@example.org"}, "name"), ({"password": "short"}, "password"), ({"email": "x" * 260 + "@a.b"}, "email"),
+        ({"name": " ", "email": "ada@example.org"}, "name"),
+        ({"password": "short"}, "password"), ({"email": "x" * 260 + "@a.b"}, "email"),
     ):  # fmt: skip
         with pytest.raises(InvalidFields) as refusal:
             await accounts.join(wish(made.secret, **fields), None, "")  # type: ignore[arg-type]

@@ -42,6 +42,7 @@ def session_cookie(scope: Scope, settings: HttpSettings, token: str, max_age_s: 
     secure = is_secure(scope, settings)
     cookie: Morsel[str] = Morsel()
     cookie.set(SECURE_NAME if secure else PLAIN_NAME, token, token)
-    cookie.update({"path": "/", "max-age": str(max_age_s if token else 0), "httponly": True, "samesite": "Strict"})
-    cookie["secure"] = secure
+    cookie.update({"path": "/", "max-age": str(max_age_s if token else 0), "samesite": "Strict", "httponly": "yes"})
+    if secure:
+        cookie["secure"] = "yes"
     return cookie.OutputString()

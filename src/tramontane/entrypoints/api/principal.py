@@ -10,7 +10,7 @@ from starlette.types import Scope
 from tramontane.entrypoints.api.cookie import session_token
 from tramontane.entrypoints.api.csrf import SAFE_METHODS, check_same_origin, check_token
 from tramontane.entrypoints.api.ports import Doors
-from tramontane.foundation.errors import Unauthenticated
+from tramontane.foundation.errors import Forbidden, Unauthenticated
 from tramontane.foundation.nouns import Caller
 from tramontane.records.access.nouns import SignedIn
 
@@ -69,8 +69,12 @@ async def principal_of(scope: Scope, doors: Doors) -> Principal:
 
 
 async def visitor_of(scope: Scope, doors: Doors) -> SignedIn | None:
-    """The person who is signed in, if one is: for pages that also open without. Raises as `principal_of` for changes."""
-    if scope["method"] not in SAFE_METHODS:
+    """The person who is signed in, if one is: for pages that also open without. Raises Forbidden for a stranger's page.
+
+    A change whose token is missing or wrong comes from nobody: it may still be a visitor's.
+    """
+    changes = scope["method"] not in SAFE_METHODS
+    if changes:
         check_same_origin(scope, doors.settings)
     token = None if doors.sessions is None else session_token(scope, doors.settings)
     if token is None or doors.sessions is None:
@@ -78,6 +82,9 @@ async def visitor_of(scope: Scope, doors: Doors) -> SignedIn | None:
     if carries_key(scope):
         raise Unauthenticated(BOTH)
     try:
-        return await doors.sessions(token)
-    except Unauthenticated:
+        signed_in = await doors.sessions(token)
+        if changes:
+            check_token(scope, signed_in.csrf)
+    except (Unauthenticated, Forbidden):
         return None
+    return signed_in

@@ -11,6 +11,7 @@ from tramontane.entrypoints.cli.config import config
 from tramontane.entrypoints.cli.doctor import doctor
 from tramontane.entrypoints.cli.keys import key
 from tramontane.entrypoints.cli.models import models
+from tramontane.entrypoints.cli.people import people
 from tramontane.entrypoints.cli.serve import serve
 from tramontane.entrypoints.cli.talk import chat, complete
 from tramontane.entrypoints.cli.usage import usage
@@ -44,5 +45,5 @@ def command_line() -> None:
     """Open-weight models on your own hardware: served, shared and accounted for."""
 
 
-for command in (serve, chat, complete, models, key, workspace, usage, backup, restore, config, doctor):
+for command in (serve, chat, complete, models, key, people, workspace, usage, backup, restore, config, doctor):
     command_line.add_command(command)

@@ -15,7 +15,9 @@ from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.settings import Settings
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope
+from tramontane.records.access.invitations import Invitations
 from tramontane.records.access.keys import Keys
+from tramontane.records.access.people import People
 from tramontane.records.access.places import Places
 from tramontane.records.catalog.nouns import Acceptance, Alias, InstalledModel, Licence, Machine, ModelEntry
 
@@ -28,6 +30,8 @@ class Books:
     database: Database
     keys: Keys
     places: Places
+    people: People
+    invitations: Invitations
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,87 @@
+"""How `/web` answers: JSON nobody keeps, times as ISO 8601 in UTC, the session object and its cookie."""
+
+import datetime
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+
+import tramontane
+from tramontane.entrypoints.api.cookie import session_cookie
+from tramontane.entrypoints.web.ports import WebDoors
+from tramontane.records.access.invitations import NewLink
+from tramontane.records.access.nouns import SignedIn
+
+NOT_KEPT = {"cache-control": "no-store"}
+
+
+class Fields(BaseModel):
+    """A body of ours: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, NOT_KEPT, media_type="application/json")
+
+
+def nothing() -> Response:
+    """Done, and no more to say."""
+    return Response(status_code=204, headers=NOT_KEPT)
+
+
+def moment(time_ns: int | None) -> str | None:
+    """Nanoseconds since the epoch as `2026-01-31T12:00:00.123Z`."""
+    if time_ns is None:
+        return None
+    moment = datetime.datetime.fromtimestamp(time_ns // 1_000_000 / 1000, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def link(made: NewLink) -> dict[str, Any]:
+    return {"link_path": made.path, "secret": made.secret, "expires_at": moment(made.invitation.expires_ns)}
+
+
+def client_address(request: Request) -> str:
+    """Who is at the other end of the connection; a proxy's own address behind one."""
+    return request.client.host if request.client else ""
+
+
+def browser_name(request: Request) -> str:
+    return request.headers.get("user-agent", "")
+
+
+def give_session(request: Request, web: WebDoors, response: Response, token: str) -> Response:
+    """Hand the browser its session; an empty token takes it away."""
+    cookie = session_cookie(request.scope, web.settings, token, web.accounts.sessions.longest_s)
+    response.headers.append("set-cookie", cookie)
+    return response
+
+
+async def session_object(web: WebDoors, signed_in: SignedIn | None) -> dict[str, Any]:
+    """What the client's first question is answered with."""
+    if signed_in is None:
+        first_start = await web.accounts.first_start()
+        return {"signed_in": False, "first_start": first_start, "version": tramontane.__version__}
+    person, here = signed_in.person, signed_in.workspace
+    places = await web.database.run(web.accounts.people.places, person)
+    return {
+        "signed_in": True,
+        "csrf": signed_in.csrf,
+        "version": tramontane.__version__,
+        "default_model": web.default_model,
+        "person": {
+            "id": person.person_id, "name": person.name, "email": person.email,
+            "language": person.language, "theme": person.theme,
+        },
+        "workspace": {"id": here.workspace_id, "name": here.name, "role": signed_in.role},
+        "workspaces": [{"id": place.workspace_id, "name": place.name, "role": role} for place, role in places],
+    }  # fmt: skip
+
+
+async def new_session(request: Request, web: WebDoors, token: str) -> Response:
+    """The session object of a session just begun, with its cookie."""
+    signed_in = await web.accounts.sessions.signed_in(token)
+    return give_session(request, web, answer(await session_object(web, signed_in)), token)
