@@ -76,6 +76,7 @@ export default defineConfig({
     reportCompressedSize: false,
     modulePreload: { polyfill: false },
     rolldownOptions: {
+      checks: { pluginTimings: false },
       input: ['index.html', 'offline.html'],
       output: {
         codeSplitting: {
