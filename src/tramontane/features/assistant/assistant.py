@@ -53,11 +53,13 @@ class Assistant:
         return entry_id in self._live
 
     async def read(self, work: Callable[..., Result], *args: object) -> Result:
-        """`work(connection, *args)` in a transaction that only looks."""
+        """`work(connection, *args)` in a transaction that only looks. Raises NotFound for an id that cannot be one."""
+        _check_ids(args)
         return await self.database.run(self._reading, work, args)
 
     async def write(self, work: Callable[..., Result], *args: object) -> Result:
-        """`work(connection, *args)` in a transaction that changes."""
+        """`work(connection, *args)` in a transaction that changes. Raises NotFound for an id that cannot be one."""
+        _check_ids(args)
         return await self.database.run_write(self._writing, work, args)
 
     async def start(self, caller: Caller, new: NewConversation, turn: NewTurn) -> Run:
@@ -226,6 +228,12 @@ class Assistant:
         self._titles.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.warning("after an answer: %s", task.exception())
+
+
+def _check_ids(args: Sequence[object]) -> None:
+    """PostgreSQL takes no zero byte, not even to look for one."""
+    if any(isinstance(one, str) and "\x00" in one for one in args):
+        raise NotFound("there is nothing of that id")
 
 
 def _numbered(one: Entry, parent_id: str, number: int) -> Entry:

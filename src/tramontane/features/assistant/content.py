@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tramontane.features.assistant.nouns import Entry
+from tramontane.features.assistant.nouns import Entry, clean
 from tramontane.features.assistant.words import MOST_CHARACTERS
 from tramontane.foundation.errors import BadRequest, InvalidFields, TooLarge
 from tramontane.foundation.nouns import Chunk, ImageChunk, Message, TextChunk, ThinkingChunk, ToolCall
@@ -34,7 +34,7 @@ def text_of(body: dict[str, Any]) -> str:
 
 
 def preview_of(text: str) -> str:
-    return " ".join(text[: PREVIEW * 4].split())[:PREVIEW]
+    return clean(" ".join(text[: PREVIEW * 4].split())[:PREVIEW])
 
 
 def read_file(url: str, name: str, field: str) -> str:

@@ -126,17 +126,25 @@ def _write(connection: Connection, owner: Owner, one: Imported, numbers: Numbers
         updated_ns=one.updated_ns or created_ns,
     )  # fmt: skip
     store.add(connection, owner, kept, fold(name))
-    used: set[int] = set()
-    rows = [(_entry(node, ids, numbers, created_ns, used), fold(content.text_of(node.body))) for node in one.nodes]
+    rows = [
+        (_entry(node, ids, number, created_ns), fold(content.text_of(node.body)))
+        for node, number in _in_time(one.nodes, numbers, created_ns)
+    ]
     store.add_entries(connection, owner, kept.conversation_id, rows, None)
 
 
-def _entry(node: Node, ids: dict[str, str], numbers: Numbers, created_ns: int, used: set[int]) -> Entry:
+def _in_time(nodes: Sequence[Node], numbers: Numbers, created_ns: int) -> Iterator[tuple[Node, int]]:
+    """The nodes in the order of time, parents first where times are the same, with numbers in that order."""
+    last = last_s = 0
+    for node in sorted(nodes, key=lambda node: node.created_ns or created_ns):
+        time_s = (node.created_ns or created_ns) // 1_000_000_000
+        last = last + 1 if time_s == last_s else max(last + 1, numbers.at(time_s * 1_000_000_000))
+        last_s = time_s
+        yield node, last
+
+
+def _entry(node: Node, ids: dict[str, str], number: int, created_ns: int) -> Entry:
     time_ns = node.created_ns or created_ns
-    number = numbers.at(time_ns)
-    while number in used:
-        number += 1
-    used.add(number)
     return Entry(
         entry_id=ids[node.node_id], parent_id=ids.get(node.parent_id or ""), kind=node.kind, role=node.role,
         body=node.body, number=number, status=node.status, model=node.model, usage=node.usage, created_ns=time_ns,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
 
 from tramontane.features.assistant import content, store
 from tramontane.features.assistant.nouns import (
@@ -61,7 +62,11 @@ class Turns:
             one = msgspec.structs.replace(one, origin=f"send:{turn.send_key}")
             if store.taken_origins(connection, owner, [str(one.origin)]):
                 raise already_sent()
-        store.add(connection, owner, one, fold(one.name or ""))
+        try:
+            store.add(connection, owner, one, fold(one.name or ""))
+        except IntegrityError:
+            # The same sending, begun at the same moment in another transaction.
+            raise already_sent() from None
         return self._write(connection, owner, one, [], turn, instructions, output_id, began=True)
 
     def go_on(self, connection: Connection, owner: Owner, conversation_id: str, turn: NewTurn, output_id: str) -> Turn:

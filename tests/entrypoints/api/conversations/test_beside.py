@@ -172,6 +172,14 @@ async def test_texts_with_nothing_in_them_and_zero_bytes_are_kept(client: httpx2
     assert (await tree(client, begun["conversation_id"]))["entries"][0]["content"] == "a\u0000b"
 
 
+@pytest.mark.parametrize("wrong", ["%00", "conv_%00", "../../etc", "%F0%9F%91%8B", "x" * 5000])
+async def test_ids_that_cannot_be_are_unknown(client: httpx2.AsyncClient, wrong: str) -> None:
+    for path in (f"/v1/conversations/{wrong}", f"/v1/conversations/{wrong}/history", f"/v1/shares/{wrong}"):
+        assert (await client.get(path)).status_code == 404, path
+    assert (await client.get(f"/v1/conversations?project_id={wrong}")).json() == []
+    assert (await client.get(f"/v1/conversations/search?q={wrong}")).status_code == 200
+
+
 async def test_an_export_of_ours_comes_back_whole_and_only_once(client: httpx2.AsyncClient, client_of: Clients) -> None:
     begun = await start(client, "first", name="Branches")
     await append(client, begun["conversation_id"], [], from_entry_id=begun["input_entry_ids"][0])

@@ -34,7 +34,7 @@ from tramontane.features.assistant.nouns import NewConversation, NewEntry, NewTu
 from tramontane.foundation.errors import InvalidFields
 
 MOST_INPUTS = 10_000
-Id = Annotated[str, Field(min_length=1, max_length=64)]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 LongText = Annotated[str, Field(max_length=200_000)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 BUILT_IN = frozenset({
@@ -219,7 +219,9 @@ class AppendBody(TurnBody):
 
     def turn(self, request_id: str, deadline_ms: int | None, send_key: str | None) -> NewTurn:
         turn = super().turn(request_id, deadline_ms, send_key)
-        return msgspec.structs.replace(turn, from_entry_id=self.from_entry_id, model=self.model)
+        return msgspec.structs.replace(
+            turn, from_entry_id=self.from_entry_id, model=clean(self.model) if self.model else None
+        )
 
 
 class RestartBody(TurnBody):

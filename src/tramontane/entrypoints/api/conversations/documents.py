@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.conversations.bodies import Id
 from tramontane.entrypoints.api.conversations.shapes import empty, json_response
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.features.assistant import documents
@@ -26,7 +27,7 @@ class DocumentBody(BaseModel):
     kind: Literal["markdown", "code", "html"]
     language: Annotated[str, Field(max_length=64)] | None = None
     content: Content
-    entry_id: Annotated[str, Field(max_length=64)] | None = None
+    entry_id: Id | None = None
     author: Author = "model"
 
 

@@ -12,7 +12,7 @@ from tramontane.entrypoints.api.conversations.shapes import conversation_shape, 
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.features.assistant import search, store
 from tramontane.features.assistant.assistant import Assistant
-from tramontane.features.assistant.nouns import Conversation, Entry, Owner, iso_time, metadata_fits
+from tramontane.features.assistant.nouns import Conversation, Entry, Owner, clean, iso_time, metadata_fits
 from tramontane.features.assistant.turns import UNKNOWN
 from tramontane.foundation.errors import InvalidFields, NotFound
 
@@ -41,13 +41,20 @@ def flag_of(request: Request, name: str) -> bool | None:
 
 
 def _metadata_of(request: Request) -> dict[str, Any] | None:
+    """What conversations must carry. Raises InvalidFields."""
     written = request.query_params.get("metadata")
-    if not written or written == "null":
+    if not written:
         return None
     try:
-        return msgspec.json.decode(written, type=dict[str, Any])
+        read = msgspec.json.decode(written)
     except msgspec.MsgspecError:
-        raise InvalidFields.of("metadata", "metadata must be a JSON object") from None
+        read = ()
+    # Mistral's client writes null, or a word of its own in quotes, where nothing was asked for.
+    if read is None or isinstance(read, str):
+        return None
+    if not isinstance(read, dict):
+        raise InvalidFields.of("metadata", "metadata must be a JSON object")
+    return read
 
 
 def _list(
@@ -78,7 +85,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     async def conversations(request: Request) -> Response:
         page, size = number_of(request, "page", 0, 10**6), number_of(request, "page_size", 100, MOST_ROWS, 1)
         filters: dict[str, Any] = {name: flag_of(request, name) for name in ("archived", "pinned")}
-        filters["project_id"] = request.query_params.get("project_id") or None
+        filters["project_id"] = clean(request.query_params.get("project_id") or "") or None
         filters = {name: value for name, value in filters.items() if value is not None}
         owner = Owner.of(request.state.caller)
         found = await assistant.read(_list, owner, filters, _metadata_of(request), page, size)
@@ -88,7 +95,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @needs_key
     async def find(request: Request) -> Response:
         size = number_of(request, "page_size", 20, 100, 1)
-        looked_for = request.query_params.get("q", "")
+        looked_for = clean(request.query_params.get("q", ""))
         hits = await assistant.read(search.find, Owner.of(request.state.caller), looked_for, size)
         shown = [
             {

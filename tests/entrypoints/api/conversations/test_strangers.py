@@ -1,0 +1,119 @@
+"""Other people's ids, on every route that takes one: 404 with the same body as for an id that never was."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+from tests.entrypoints.api.conversations.conftest import Clients
+from tests.entrypoints.api.conversations.test_asking import start
+from tests.fakes.assistant import COLLEAGUE_KEY, STRANGER_KEY
+from tests.fakes.doors import OTHER_KEY
+
+from tramontane.entrypoints.api import Doors, build_app
+from tramontane.entrypoints.api.application import build_routes
+from tramontane.entrypoints.api.metrics import Metrics
+
+Ids = dict[str, str]
+BODIES: dict[tuple[str, str], Callable[[Ids], Any]] = {
+    ("POST", "/v1/conversations/{conversation_id}"): lambda ids: {"inputs": "hi"},
+    ("POST", "/v1/conversations/{conversation_id}/restart"): lambda ids: {"inputs": "hi", "from_entry_id": ids["entry_id"]},
+    ("PATCH", "/v1/conversations/{conversation_id}"): lambda ids: {"pinned": True},
+    ("POST", "/v1/conversations/{conversation_id}/documents"): lambda ids: {"title": "t", "kind": "code", "content": "x"},
+    ("PATCH", "/v1/conversations/{conversation_id}/documents/{document_id}"): lambda ids: {"title": "t"},
+    ("POST", "/v1/conversations/{conversation_id}/documents/{document_id}/versions"): lambda ids: {
+        "content": "x", "base_version": 1,
+    },
+    ("PATCH", "/v1/projects/{project_id}"): lambda ids: {"name": "n"},
+    ("PATCH", "/v1/shortcuts/{shortcut_id}"): lambda ids: {"name": "n"},
+}  # fmt: skip
+# Read by everybody of the organisation: that is what it is for.
+SHARED = ("GET", "/v1/shares/{share_id}")
+
+
+def routes_with_ids(doors: Doors) -> list[tuple[str, str]]:
+    """Every route of the assistant that takes an id; the search among the routes is what keeps this test whole."""
+    found = []
+    for route in build_routes(doors, Metrics(doors.engine.status)).routes:
+        path = getattr(route, "path", "")
+        if "{" in path and path.split("/")[2] in ("conversations", "projects", "shortcuts", "shares"):
+            found += [(method, path) for method in sorted(route.methods - {"HEAD"})]  # type: ignore[attr-defined]
+    return found
+
+
+async def ids_of(client: httpx2.AsyncClient) -> Ids:
+    begun = await start(client, "mine")
+    base = f"/v1/conversations/{begun['conversation_id']}"
+    document = {"title": "t", "kind": "code", "content": "x"}
+    return {
+        "conversation_id": begun["conversation_id"],
+        "entry_id": begun["output_entry_id"],
+        "document_id": (await client.post(f"{base}/documents", json=document)).json()["id"],
+        "share_id": (await client.post(f"{base}/shares")).json()["share_id"],
+        "project_id": (await client.post("/v1/projects", json={"name": "p"})).json()["id"],
+        "shortcut_id": (await client.post("/v1/shortcuts", json={"name": "s", "text": "t"})).json()["id"],
+    }
+
+
+def _without_ids(text: str, ids: Ids) -> str:
+    for value in ids.values():
+        text = text.replace(value, "ID")
+    return text
+
+
+@pytest.mark.parametrize(
+    "key", [COLLEAGUE_KEY, OTHER_KEY, STRANGER_KEY], ids=["colleague", "workspace", "organisation"]
+)
+async def test_a_strangers_id_is_as_unknown_as_one_that_never_was(client_of: Clients, doors: Doors, key: str) -> None:
+    client, stranger = client_of("tm_test_key"), client_of(key)
+    ids = await ids_of(client)
+    never = {name: f"{value.split('_')[0]}_{'x' * 22}" for name, value in ids.items()}
+    routes = routes_with_ids(doors)
+    assert len(routes) >= 20
+    for method, path in routes:
+        if (method, path) == SHARED and key != STRANGER_KEY:
+            continue
+        answers = []
+        for named in (ids, never):
+            body = BODIES[method, path](named) if (method, path) in BODIES else None
+            sent = {} if body is None else {"json": body}
+            answers.append(await stranger.request(method, path.format(**named), **sent))
+        assert [one.status_code for one in answers] == [404, 404], (method, path, answers[0].text)
+        assert _without_ids(answers[0].text, ids) == _without_ids(answers[1].text, never), (method, path)
+    mine = await client.get(f"/v1/conversations/{ids['conversation_id']}")
+    assert (mine.status_code, mine.json()["pinned"]) == (200, False)
+
+
+async def test_foreign_ids_in_bodies_are_unknown_too(client_of: Clients) -> None:
+    client, colleague = client_of("tm_test_key"), client_of(COLLEAGUE_KEY)
+    theirs, mine = await ids_of(client), await ids_of(colleague)
+    path = f"/v1/conversations/{mine['conversation_id']}"
+    bodies = [
+        ("PATCH", path, {"project_id": theirs["project_id"]}),
+        ("PATCH", path, {"head_entry_id": theirs["entry_id"]}),
+        ("POST", path, {"inputs": "x", "from_entry_id": theirs["entry_id"]}),
+        ("POST", f"{path}/restart", {"inputs": "x", "from_entry_id": theirs["entry_id"]}),
+        ("POST", f"{path}/documents", {"title": "t", "kind": "code", "content": "x", "entry_id": theirs["entry_id"]}),
+        ("POST", "/v1/conversations", {"model": "fake", "inputs": "x", "project_id": theirs["project_id"]}),
+    ]
+    for method, at, body in bodies:
+        response = await colleague.request(method, at, json=body)
+        assert response.status_code == 404, (method, at, body, response.text)
+    response = await colleague.get(f"/v1/conversations/{mine['conversation_id']}/documents/{theirs['document_id']}")
+    assert response.status_code == 404
+
+
+async def test_lists_and_searches_show_only_ones_own(client_of: Clients) -> None:
+    await ids_of(client_of("tm_test_key"))
+    for key in (COLLEAGUE_KEY, OTHER_KEY, STRANGER_KEY):
+        for path in ("/v1/conversations", "/v1/projects", "/v1/shortcuts", "/v1/conversations/search?q=mine"):
+            assert (await client_of(key).get(path)).json() == [], path
+        assert (await client_of(key).get("/v1/conversations/export")).json()["conversations"] == []
+
+
+async def test_nobody_without_a_key_gets_anything(doors: Doors) -> None:
+    transport = httpx2.ASGITransport(app=build_app(doors))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as nobody:
+        for method, path in routes_with_ids(doors):
+            response = await nobody.request(method, path.replace("{", "").replace("}", ""), json={})
+            assert response.status_code == 401, (method, path)
