@@ -1,21 +1,32 @@
 """The catalogue as the engine and the doors ask it: which model a name means, and which models a caller may use."""
 
+from pathlib import Path
+
+from tramontane.app.copied import unregistered
 from tramontane.engine.ports import ModelRef
 from tramontane.entrypoints.api import ModelCard
 from tramontane.foundation.nouns import Caller
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.catalog.catalogue import Catalogue
+from tramontane.records.catalog.errors import ModelNotFound
 from tramontane.records.catalog.nouns import InstalledModel
 
 
 class Directory:
     """Answers from the catalogue's picture in memory. Fulfils the engine's `ModelDirectory`."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, home: Path | None = None) -> None:
         self._catalogue = catalogue
+        self._home = home
 
     def resolve(self, caller: Caller, name: str) -> ModelRef:
-        return ModelRef(name=self._catalogue.installed(Scope.of(caller), name).name)
+        try:
+            return ModelRef(name=self._catalogue.installed(Scope.of(caller), name).name)
+        except ModelNotFound as error:
+            if self._home is None or unregistered(self._home, self._catalogue, name) is None:
+                raise
+            cure = f"its folder lies in the data folder; there the operator runs `tramontane models add models/{name}`"
+            raise ModelNotFound(f"{error.message.partition(';')[0]}; {cure}", error.near) from None
 
     def named(self, name: str) -> ModelRef:
         return ModelRef(name=self._catalogue.by_name(name).name)

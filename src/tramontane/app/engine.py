@@ -21,7 +21,7 @@ async def opened_engine(settings: Settings, clock: Clock, records: Opened) -> As
     book = ReceiptBook(records.database, settings.home / "receipts")
     await book.start()
     engine = Engine(
-        Directory(records.catalogue),
+        Directory(records.catalogue, settings.home),
         Servers(settings, records.catalogue, clock),
         book,
         secret=records.first.server_secret,

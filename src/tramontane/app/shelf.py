@@ -14,6 +14,7 @@ from tramontane.adapters.sources.install import Engines, Installer, Request, bun
 from tramontane.adapters.sources.machine import read_machine
 from tramontane.adapters.sources.transfer import Transfer
 from tramontane.adapters.sources.verify import Verifier
+from tramontane.app.copied import unregistered
 from tramontane.entrypoints.cli.ports import FitAnswer, Terms
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import BadRequest, NotFound
@@ -23,7 +24,7 @@ from tramontane.foundation.sizes import size_text
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.engines import expected_engine
-from tramontane.records.catalog.errors import NoEngine
+from tramontane.records.catalog.errors import ModelNotFound, NoEngine
 from tramontane.records.catalog.fit import fit
 from tramontane.records.catalog.licences import OWN, UNSTATED, licence_named
 from tramontane.records.catalog.nouns import (
@@ -62,7 +63,15 @@ class Shelf:
         return list(self._catalogue.view.aliases)
 
     def find(self, name: str) -> tuple[ModelEntry, InstalledModel | None]:
-        entry = self._catalogue.entry(self._scope, name)
+        try:
+            entry = self._catalogue.entry(self._scope, name)
+        except ModelNotFound as error:
+            folder = unregistered(self._settings.home, self._catalogue, name)
+            if folder is None:
+                raise
+            said = error.message.partition(";")[0]
+            cure = f"its folder lies in the data folder, `tramontane models add {folder}` takes it in"
+            raise ModelNotFound(f"{said}; {cure}", error.near) from None
         return entry, self._catalogue.view.installed.get(entry.name)
 
     def terms(self, entry: ModelEntry) -> Terms:
@@ -92,7 +101,9 @@ class Shelf:
 
     def draft(self, place: str, name: str, licence: str | None, key_variable: str) -> ModelEntry:
         """An entry for what lies at a path, on a hub or on another server. Raises NameTaken, BadRequest."""
-        entry = _entry_of(place, name, licence, key_variable)
+        copied = self._folders.copied(Path(place).expanduser().absolute())
+        # One that was copied there whole is checked against its own list and taken in where it lies.
+        entry = copied.entry if copied else _entry_of(place, name, licence, key_variable)
         self._catalogue.require_free_name(entry.name)
         if isinstance(entry.source, HubSource) and licence is None:
             stated = list_hub(entry.source, self._settings.hub.endpoint).licence

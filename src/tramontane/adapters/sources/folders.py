@@ -49,6 +49,11 @@ class ModelFolders:
         """Where a model gathers."""
         return self.root / ".part" / checked_name(name)
 
+    def copied(self, path: Path) -> InstalledModel | None:
+        """The model whose own folder lies whole at `path` below this data folder, as after somebody copied it there."""
+        present = read_installed(path) if path.parent == self.root else None
+        return present if present is not None and present.name == path.name else None
+
     @contextmanager
     def pulling(self, name: str) -> Iterator[Path]:
         """Hold a model's arrival folder; it stays if the block fails. Raises Conflict when another pull holds it."""
