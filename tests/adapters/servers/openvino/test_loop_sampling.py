@@ -6,6 +6,7 @@ from tests.adapters.servers.openvino.loops import loop_over
 from tests.fakes.paged_model import FakePagedModel
 from tests.fakes.token_requests import answer, token_request
 
+from tramontane.adapters.servers.openvino.sampler import SamplingRules, take_from_row, uniform
 from tramontane.foundation.nouns import Sampling
 
 PROMPT = [4, 8, 15]
@@ -45,3 +46,14 @@ def test_bias_and_penalties_reach_every_token(rules: dict, speculate: bool) -> N
     expected = reference(model, sampling, 40)
     assert expected != model.greedy(PROMPT, 40), "the rule changes nothing here, so nothing would be tested"
     assert answer(loop_over(model, speculate=speculate), token_request("r", PROMPT, 40, sampling=sampling)) == expected
+
+
+def test_a_drawn_answer_under_a_rule_draws_anew_at_every_position() -> None:
+    model, sampling = FakePagedModel(window=1), Sampling(temperature=1.5, logit_bias={7: 0.5})
+    rules, expected = SamplingRules.of(sampling), list[int]()
+    for position in range(40):
+        row = np.array(model.logits_for([*PROMPT, *expected]), np.float32)
+        row[7] += 0.5
+        expected.append(take_from_row(row, rules, uniform(5, 0, position)))
+    request = token_request("r", PROMPT, 40, sampling=sampling, seed=5)
+    assert answer(loop_over(model), request) == expected
