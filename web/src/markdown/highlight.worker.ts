@@ -14,10 +14,15 @@ export interface HighlightAnswer {
   runs: Run[] | null;
 }
 
+/** Pages of HTML hold two more languages. */
+const WITHIN: Record<string, readonly string[]> = { xml: ['xml', 'javascript', 'css'] };
+
 async function runs(ask: HighlightAsk): Promise<Run[] | null> {
-  const loader = LOADERS[ask.language];
-  if (!loader) return null;
-  if (!hljs.getLanguage(ask.language)) hljs.registerLanguage(ask.language, (await loader()).default);
+  for (const name of WITHIN[ask.language] ?? [ask.language]) {
+    const loader = LOADERS[name];
+    if (!loader) return null;
+    if (!hljs.getLanguage(name)) hljs.registerLanguage(name, (await loader()).default);
+  }
   return runsOf(hljs.highlight(ask.text, { language: ask.language, ignoreIllegals: true }).value);
 }
 
