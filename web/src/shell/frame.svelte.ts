@@ -1,9 +1,18 @@
 /** How the frame stands: the drawer on a phone, the sidebar folded away on a wide screen. */
+import { MediaQuery } from 'svelte/reactivity';
+
 const KEPT = 'tramontane.sidebar';
+
+const narrow = new MediaQuery('(max-width: 52rem)');
 
 class Frame {
   drawer = $state(false);
   folded = $state(false);
+
+  /** A phone, or a window as small: the sidebar is a drawer. */
+  get narrow(): boolean {
+    return narrow.current;
+  }
 }
 
 export const frame = new Frame();
@@ -14,11 +23,9 @@ try {
   // Storage may be shut.
 }
 
-export const narrow = matchMedia('(max-width: 52rem)');
-
 /** What the menu button does: opens the drawer where the screen is narrow, folds the sidebar elsewhere. */
 export function toggleSidebar(): void {
-  if (narrow.matches) {
+  if (frame.narrow) {
     frame.drawer = !frame.drawer;
     return;
   }

@@ -31,6 +31,7 @@ const TEXT: [string, string][] = [
     ['accent', ground],
   ]),
   ['ink', 'pressed'],
+  ['ink', 'knob'],
   ['danger', 'paper'],
   ['danger', 'raised'],
   ['danger', 'hover'],
