@@ -14,9 +14,11 @@ from tramontane.app.accounts import first_link, opened_accounts
 from tramontane.app.directory import Directory
 from tramontane.app.engine import opened_engine
 from tramontane.app.records import Opened
+from tramontane.app.studio import Studio
 from tramontane.engine.room import Engine
 from tramontane.entrypoints import web
 from tramontane.entrypoints.api import Doors, serve
+from tramontane.entrypoints.api.drain import Drain
 from tramontane.entrypoints.web import WebDoors
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.foundation.clock import Clock
@@ -39,16 +41,19 @@ async def run_gateway(settings: Settings, clock: Clock, records: Opened, listene
         _callers(records, clock) as callers,
         opened_accounts(settings, clock, records) as accounts,
         _assistant(records, engine, clock) as assistant,
+        _studio(settings, records, engine, clock) as studio,
     ):
+        drain = Drain()
         directory = Directory(records.catalogue)
         browser = WebDoors(
             accounts=accounts, database=records.database, default_model=settings.default_model,
-            settings=settings.http, clock=clock,
+            settings=settings.http, clock=clock, studio=studio, forget_key=callers.forget, drain=drain,
         )  # fmt: skip
         doors = Doors(
             engine=engine, assistant=assistant, authenticate=callers.caller_for, sessions=accounts.sessions.signed_in,
             more=(functools.partial(web.add_routes, web=browser),), models=directory.cards, settings=settings.http,
             required=_wanted(settings, records), bound_host=settings.host, clock=clock,
+            drain=drain,
         )  # fmt: skip
         serving = asyncio.create_task(serve(doors, listener, stop))
         watching = [
@@ -112,6 +117,16 @@ async def _assistant(records: Opened, engine: Engine, clock: Clock) -> AsyncIter
         yield assistant
     finally:
         await assistant.close()
+
+
+@asynccontextmanager
+async def _studio(settings: Settings, records: Opened, engine: Engine, clock: Clock) -> AsyncIterator[Studio]:
+    """Closed before the engine and the database: a pull that is stopped still puts its files away."""
+    studio = Studio(settings, records.database, records.catalogue, engine, clock)
+    try:
+        yield studio
+    finally:
+        await studio.close()
 
 
 async def _keep_fresh(records: Opened, stop: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ from tramontane.adapters.sources.transfer import Transfer
 from tramontane.adapters.sources.verify import Verifier
 from tramontane.engine.ports import ModelServer
 from tramontane.foundation.clock import Clock
+from tramontane.foundation.errors import NotFound
 from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.settings import Settings
 from tramontane.records.catalog.catalogue import Catalogue
@@ -26,6 +27,7 @@ class Servers:
         self._catalogue = catalogue
         self._clock = clock
         self._verifier = Verifier()
+        self._needed_bytes: dict[str, int] = {}
         logs = settings.home / "logs"
         self._openvino = OpenVinoStarter(settings.engine, logs, clock)
         self._llamacpp = LlamaCppStarter(settings.engine, logs, clock)
@@ -49,9 +51,16 @@ class Servers:
         )
 
     def memory_bytes(self, model: str) -> int:
-        """What the model takes once loaded with its cache full."""
-        installed = self._catalogue.by_name(model)
-        return need_of(installed, installed.engine, self._settings.engine.cache_bytes).memory_bytes
+        """What the model takes once loaded with its cache full; of one removed while it is loaded, what it took."""
+        try:
+            installed = self._catalogue.by_name(model)
+        except NotFound:
+            if model not in self._needed_bytes:
+                raise
+            return self._needed_bytes[model]
+        needed = need_of(installed, installed.engine, self._settings.engine.cache_bytes).memory_bytes
+        self._needed_bytes[model] = needed
+        return needed
 
 
 def _upstream(source: UpstreamSource) -> UpstreamSettings:

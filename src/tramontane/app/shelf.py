@@ -1,5 +1,6 @@
 """The verbs on models, joined from the catalogue (which) and the sources (where from). What `tramontane models` calls."""
 
+import threading
 from pathlib import Path
 
 import msgspec
@@ -25,13 +26,15 @@ from tramontane.foundation.store.scope import Scope
 from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.engines import expected_engine
 from tramontane.records.catalog.errors import ModelNotFound, NoEngine
-from tramontane.records.catalog.fit import fit
+from tramontane.records.catalog.fit import Fit, fit
 from tramontane.records.catalog.licences import OWN, UNSTATED, licence_named
 from tramontane.records.catalog.nouns import (
     Alias,
+    EngineKind,
     HubSource,
     InstalledModel,
     LocalSource,
+    Machine,
     ModelEntry,
     UpstreamSource,
     Visibility,
@@ -42,13 +45,16 @@ HUB_PREFIX = "hub:"
 
 
 class Shelf:
-    """Every verb on models, as the operator of this installation, for one workspace."""
+    """Every verb on models for one workspace; `who` adds models, the operator unless somebody is named."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, scope: Scope, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, scope: Scope, clock: Clock, *, who: str = "operator"
+    ) -> None:
         self._settings = settings
         self._catalogue = catalogue
         self._scope = scope
         self._clock = clock
+        self._who = who
         self._folders = ModelFolders(settings.home)
         engines = Engines(embedded_refusal=refusal, prepare=prepare_weights, llamacpp=llamacpp_installed())
         self._installer = Installer(self._folders, engines, catalogue.register)
@@ -81,19 +87,28 @@ class Shelf:
         self._catalogue.accept_licence(self._scope, entry.licence, who)
 
     def fit(self, name: str) -> FitAnswer:
-        entry, model = self.find(name)
+        machine = read_machine(self._settings.home, self._settings.engine.memory_limit_bytes)
         try:
-            engine = model.engine if model else expected_engine(entry, EMBEDDED_FAMILIES, llamacpp_installed())
+            answer = self.judged(name, machine)
+            engine = self.engine_of(*self.find(name))
         except NoEngine as error:
             return FitAnswer(False, (error.message,))
-        machine = read_machine(self._settings.home, self._settings.engine.memory_limit_bytes)
-        answer = fit(model or entry, machine, engine=engine, cache_bytes=self._settings.engine.cache_bytes)
         numbers = (
             f"needs {size_text(answer.need.memory_bytes)} of memory, {size_text(answer.memory_bytes)} can be used; "
             f"engine {engine}"
         )
         reasons = answer.reasons if answer.verdict == "does_not_fit" else (numbers, *answer.reasons)
         return FitAnswer(answer.verdict != "does_not_fit", reasons)
+
+    def judged(self, name: str, machine: Machine) -> Fit:
+        """The catalogue's verdict on a model, for the engine that runs it. Raises NoEngine."""
+        entry, model = self.find(name)
+        engine = self.engine_of(entry, model)
+        return fit(model or entry, machine, engine=engine, cache_bytes=self._settings.engine.cache_bytes)
+
+    def engine_of(self, entry: ModelEntry, model: InstalledModel | None) -> EngineKind:
+        """The engine of an installed model, or the one it will get. Raises NoEngine."""
+        return model.engine if model else expected_engine(entry, EMBEDDED_FAMILIES, llamacpp_installed())
 
     def pull(self, name: str, report: ProgressReport) -> InstalledModel:
         """Install a model of the catalogue by its name."""
@@ -110,10 +125,13 @@ class Shelf:
             entry = msgspec.structs.replace(entry, licence=licence_named(stated, self._catalogue.licences()))
         return entry
 
-    def add(self, entry: ModelEntry, report: ProgressReport) -> InstalledModel:
-        """Install an entry, of the catalogue or drafted. Raises LicenceNotAccepted before anything is fetched."""
+    def add(self, entry: ModelEntry, report: ProgressReport, stop: threading.Event | None = None) -> InstalledModel:
+        """Install an entry, of the catalogue or drafted. Raises LicenceNotAccepted before anything is fetched.
+
+        Setting `stop` ends it with PullCancelled.
+        """
         self._catalogue.require_licence(self._scope, entry)
-        return self._installer.pull(entry, self._request(), Transfer(report))
+        return self._installer.pull(entry, self._request(), Transfer(report, stop or threading.Event()))
 
     def export(self, name: str, target: Path, report: ProgressReport) -> None:
         export_bundle(self._here(name), target, Transfer(report))
@@ -142,7 +160,7 @@ class Shelf:
         return Visibility(self._scope.organisation_id)
 
     def _request(self) -> Request:
-        return Request(added_by="operator", hub_endpoint=self._settings.hub.endpoint, now_ns=self._clock.now_ns())
+        return Request(added_by=self._who, hub_endpoint=self._settings.hub.endpoint, now_ns=self._clock.now_ns())
 
 
 def _entry_of(place: str, name: str, licence: str | None, key_variable: str) -> ModelEntry:

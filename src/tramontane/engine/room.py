@@ -110,8 +110,8 @@ class Engine:
         await self._seating.fleet.ready(ref.name)
 
     async def unload(self, model: str) -> None:
-        """Unload once its requests are over; new ones load it again."""
-        await self._seating.fleet.unload(self._directory.named(model).name)
+        """Unload once its requests are over; new ones load it again. Also a model that is in the catalogue no more."""
+        await self._seating.fleet.unload(model)
 
     def cancel(self, request_id: str, caller: Caller) -> bool:
         """Stop one request of the caller's workspace; False when there is none of that id."""

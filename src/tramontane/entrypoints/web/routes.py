@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from tramontane.entrypoints.web import client, invitations, people, person, session
+from tramontane.entrypoints.web import client, invitations, keys, models, people, person, session, usage
 from tramontane.entrypoints.web.ports import WebDoors
 
 
@@ -12,4 +12,8 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     person.add_routes(routes, web)
     people.add_routes(routes, web)
     invitations.add_routes(routes, web)
+    keys.add_routes(routes, web)
+    usage.add_routes(routes, web)
+    if web.studio is not None:
+        models.add_routes(routes, web, web.studio)
     client.add_routes(routes, web.client_files)

@@ -11,7 +11,7 @@ import msgspec
 from tramontane.foundation.nouns import Caller, Spend
 
 Outcome = Literal["finished", "failed", "cancelled", "refused"]
-Dimension = Literal["workspace", "key", "model"]
+Dimension = Literal["workspace", "key", "model", "principal", "day"]
 INTERRUPTED = "interrupted"
 NOTHING = Spend()
 SPEND_FIELDS = Spend.__struct_fields__
@@ -61,11 +61,13 @@ class Receipt(Spend, frozen=True, kw_only=True):
 
 
 class Usage(Spend, frozen=True, kw_only=True):
-    """Sums over receipts; the dimensions asked for are set, the others None."""
+    """Sums over receipts; the dimensions asked for are set, the others None. `day` counts days of UTC since the epoch."""
 
     workspace: str | None = None
     key: str | None = None
     model: str | None = None
+    principal: str | None = None
+    day: int | None = None
     requests: int = 0
     failed: int = 0
     cancelled: int = 0

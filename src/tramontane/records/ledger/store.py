@@ -1,10 +1,22 @@
 """The SQL of receipts: they are added and summed, never changed. Every sum is bound to an organisation or a workspace."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Index, Table, Text, case, func, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Table,
+    Text,
+    case,
+    func,
+    literal_column,
+    select,
+)
 
 from tramontane.foundation.store.insert import insert_many_new
 from tramontane.foundation.store.tables import metadata
@@ -28,7 +40,15 @@ receipt = Table(
     Index("ix_receipt_organisation_id_time_ns", "organisation_id", "time_ns"),
     Index("ix_receipt_organisation_id_workspace_id_time_ns", "organisation_id", "workspace_id", "time_ns"),
 )
-_COLUMNS = {"workspace": receipt.c.workspace_id, "key": receipt.c.key_id, "model": receipt.c.model}
+# The number stands in the text: as a parameter it would be another one in GROUP BY, which PostgreSQL refuses.
+_DAY = receipt.c.time_ns.op("/")(literal_column("86400000000000"))
+_COLUMNS: dict[str, ColumnElement[Any]] = {
+    "workspace": receipt.c.workspace_id,
+    "key": receipt.c.key_id,
+    "model": receipt.c.model,
+    "principal": receipt.c.principal_id,
+    "day": _DAY,
+}
 
 
 def add(connection: Connection, receipts: Sequence[Receipt]) -> None:
@@ -42,8 +62,12 @@ def sums(
     workspace_id: str | None,
     period_ns: tuple[int, int],
     by: Sequence[Dimension],
+    principals: Collection[str] | None = None,
 ) -> list[Usage]:
-    """Sums over receipts of `period_ns` (from, before), one per combination of the dimensions `by`."""
+    """Sums over receipts of `period_ns` (from, before), one per combination of the dimensions `by`.
+
+    `principals` leaves only what these asked for.
+    """
     groups = [_COLUMNS[dimension].label(dimension) for dimension in by]
     query = (
         select(*groups, func.count().label("requests"), *_outcomes(), *_spent())
@@ -54,6 +78,8 @@ def sums(
     )
     if workspace_id is not None:
         query = query.where(receipt.c.workspace_id == workspace_id)
+    if principals is not None:
+        query = query.where(receipt.c.principal_id.in_(sorted(principals)))
     return [_usage(row._asdict()) for row in connection.execute(query) if row.requests]
 
 
