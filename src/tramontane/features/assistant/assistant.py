@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from tramontane.engine.facade import EngineRoom
+from tramontane.engine.facade import Answer, EngineRoom
 from tramontane.features.assistant import content, store
 from tramontane.features.assistant.answering import Run
 from tramontane.features.assistant.completion import ask_for
@@ -121,33 +121,65 @@ class Assistant:
 
     async def _run(self, caller: Caller, new: NewTurn, begin: Begin) -> Run:
         begun_ns = self.clock.monotonic_ns()
-        owner, output_id = Owner.of(caller), new_id("msg")
+        output_id = new_id("msg")
         # Marked before it is written, so that another turn that finds the row never takes it for a dead one.
         self._live.add(output_id)
         try:
-            door = self.write if new.store else self.read
-            turn = await door(begin, owner, output_id)
-            return await self._open(caller, new, turn, begun_ns)
+            return await self._open(caller, new, begin, output_id, begun_ns)
         except BaseException:
             self._live.discard(output_id)
             raise
 
-    async def _open(self, caller: Caller, new: NewTurn, turn: Turn, begun_ns: int) -> Run:
+    async def _open(self, caller: Caller, new: NewTurn, begin: Begin, output_id: str, begun_ns: int) -> Run:
+        """The engine is asked while the disk still takes the turn down; nothing goes out before both are there."""
+        turn, saved = await self._begun(new.store, begin, Owner.of(caller), output_id)
         one = turn.conversation
         args = one.completion_args if new.completion_args is None else new.completion_args
+        answer: Answer | None = None
         try:
             ask = ask_for(new.request_id, one.model, turn.messages, one.tools, args, new.deadline_ms)
             answer = await self._engine.open(caller, ask, dialect="conversations")
-        except TramontaneError as error:
-            await self._refused(turn, error)
-            raise
-        except asyncio.CancelledError:
-            self._spawn(self._left(turn))
+            await asyncio.shield(saved)
+        except BaseException as error:
+            if answer is not None:
+                await answer.close()
+            await self._given_up(turn, saved, error)
             raise
         run = Run(turn, answer, self, self.clock, begun_ns)
         self._runs[turn.output_id] = run
         run.whenever_over(lambda over: self._over(caller, over))
         return run
+
+    async def _begun(
+        self, stored: bool, begin: Begin, owner: Owner, output_id: str
+    ) -> tuple[Turn, "asyncio.Task[Turn]"]:
+        """The turn as soon as its rows are written, and the task that ends when they are on the disk."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[Turn] = loop.create_future()
+
+        def written(connection: Connection) -> Turn:
+            turn = begin(connection, owner, output_id)
+            loop.call_soon_threadsafe(_tell, ready, turn)
+            return turn
+
+        saved = asyncio.create_task(self.write(written) if stored else self.read(written))
+        try:
+            await asyncio.wait({saved, ready}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._spawn(self._left(saved))
+            raise
+        if saved.done():
+            return saved.result(), saved
+        return ready.result(), saved
+
+    async def _given_up(self, turn: Turn, saved: "asyncio.Task[Turn]", error: BaseException) -> None:
+        """What becomes of a turn that will not be answered; its rows must be there before they can change."""
+        if isinstance(error, asyncio.CancelledError):
+            self._spawn(self._left(saved))
+            return
+        await asyncio.wait({saved})
+        if saved.exception() is None and isinstance(error, TramontaneError):
+            await self._refused(turn, error)
 
     async def _refused(self, turn: Turn, error: TramontaneError) -> None:
         """The engine would not have it: a beginning leaves nothing behind, a later turn stays and says why."""
@@ -159,8 +191,9 @@ class Assistant:
             values = {"status": "failed", "error_code": error.code, "error_message": error.message, "send_key": None}
             await self.write(_close_entry, turn, values, self.clock.now_ns())
 
-    async def _left(self, turn: Turn) -> None:
+    async def _left(self, saved: "asyncio.Task[Turn]") -> None:
         """Whoever asked went away while waiting in line; the question stays."""
+        turn = await saved
         if turn.stored:
             await self.write(_close_entry, turn, {"status": "interrupted"}, self.clock.now_ns())
 
@@ -234,6 +267,11 @@ def _check_ids(args: Sequence[object]) -> None:
     """PostgreSQL takes no zero byte, not even to look for one."""
     if any(isinstance(one, str) and "\x00" in one for one in args):
         raise NotFound("there is nothing of that id")
+
+
+def _tell(ready: "asyncio.Future[Turn]", turn: Turn) -> None:
+    if not ready.done():
+        ready.set_result(turn)
 
 
 def _numbered(one: Entry, parent_id: str, number: int) -> Entry:
