@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ApiError } from '../api/errors';
 import type { Model } from '../api/types';
 import { choices } from '../first-run/choices';
@@ -63,6 +63,19 @@ describe('refusal', () => {
 
   it('says how long to wait', () => {
     expect(refusal(new ApiError(429, 'x', null, null, 12.2), []).whole).toContain('13 seconds');
+  });
+});
+
+describe('in French', () => {
+  beforeAll(() => setLanguage('fr'));
+  afterAll(() => setLanguage('en'));
+
+  it('a refusal is said in French where its code is known', () => {
+    const error = new ApiError(409, 'this is the last administrator', 'last_administrator', 'role');
+    expect(refusal(error, []).whole).toContain('dernier administrateur');
+    expect(refusal(new ApiError(400, 'something rare', 'rare'), []).whole).toBe('something rare');
+    const weak = new ApiError(422, 'x', null, null, null, [{ field: 'password', message: 'takes 12' }]);
+    expect(refusal(weak, ['password']).fields.password).toContain('12 caractères');
   });
 });
 

@@ -1,6 +1,6 @@
 /** What the server's refusals of a form mean to the person: a sentence for the whole form, and those of single fields. */
 import { ApiError } from '../api/errors';
-import { t } from '../i18n/index.svelte';
+import { language, t } from '../i18n/index.svelte';
 import { reason } from '../parts/toast.svelte';
 
 export interface Refusal {
@@ -19,6 +19,7 @@ export function refusal(error: unknown, known: readonly string[]): Refusal {
   const fields: Record<string, string> = {};
   for (const problem of error.fields)
     if (known.includes(problem.field)) fields[problem.field] = problem.message;
-  if (error.param && known.includes(error.param)) fields[error.param] = error.message;
+  if (fields.password && language() !== 'en') fields.password = t('account.weakPassword');
+  if (error.param && known.includes(error.param)) fields[error.param] = reason(error);
   return { whole: Object.keys(fields).length > 0 ? null : reason(error), fields };
 }

@@ -74,6 +74,11 @@ export function t(key: Key, params?: Params): string {
   return filled(tongue.words[key] ?? key, params);
 }
 
+/** The words of a key put together from a word of the server; null where there are none. Reactive. */
+export function translated(key: string): string | null {
+  return Object.hasOwn(tongue.words, key) ? (tongue.words[key] ?? null) : null;
+}
+
 /** The plural form of `key` for `count`, which also stands in `{count}`. */
 export function tn(key: PluralKey, count: number, params?: Params): string {
   const form = new Intl.PluralRules(tongue.language).select(count);

@@ -1,6 +1,6 @@
 /** Short notes at the edge of the page: `toast('Deleted', {action: {label: 'Undo', run}})`. Shown by Toasts.svelte. */
 import { ApiError } from '../api/errors';
-import { t } from '../i18n/index.svelte';
+import { language, t, translated } from '../i18n/index.svelte';
 
 export interface Toast {
   id: number;
@@ -36,9 +36,16 @@ export function toast(text: string, options: Options = {}): number {
   return note.id;
 }
 
-/** What an error says to a person: the server's own sentence, or that it cannot be reached. */
+/**
+ * What an error says to a person. The server's own sentence names the matter but is English; in another language the
+ * translated sentence of its code goes before it.
+ */
 export function reason(error: unknown): string {
-  if (error instanceof ApiError) return error.offline ? t('common.serverUnreachable') : error.message;
+  if (error instanceof ApiError) {
+    if (error.offline) return t('common.serverUnreachable');
+    const own = language() === 'en' ? null : translated(`common.error.${error.code}`);
+    return own ?? error.message;
+  }
   return error instanceof Error ? error.message : String(error);
 }
 

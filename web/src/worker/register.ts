@@ -19,9 +19,11 @@ function trusted(address: string): string {
 
 export function startWorker(): void {
   if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return;
-  addEventListener('load', () => {
+  const start = () =>
     navigator.serviceWorker.register(trusted('/sw.js')).catch(() => {
       // A browser that keeps no workers shows the same pages, without the offline one.
     });
-  });
+  // Never in the way of the first screen.
+  if (document.readyState === 'complete') void start();
+  else addEventListener('load', () => void start());
 }
