@@ -42,6 +42,11 @@ PLANTS = {
         "import tramontane.adapters.servers.openvino.client\n",
         "tramontane.adapters.servers.llamacpp.planted_engine -> tramontane.adapters.servers.openvino.client",
     ),
+    "the HTTP doors import the browser's way in": (
+        "entrypoints/api/planted_browser.py",
+        "import tramontane.entrypoints.web.ports\n",
+        "tramontane.entrypoints.api.planted_browser -> tramontane.entrypoints.web.ports",
+    ),
     "a web framework below the doors": (
         "engine/planted_web.py",
         "import fastapi\n",
