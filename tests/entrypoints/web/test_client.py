@@ -94,6 +94,7 @@ def test_frames_for_what_a_model_wrote_have_no_origin_and_no_network(browser: ht
     policy = browser.get("/sandbox/canvas.html").headers["content-security-policy"]
     assert policy.startswith("sandbox allow-scripts; default-src 'none'; ")
     assert "allow-same-origin" not in policy and "connect-src" not in policy and "http" not in policy
+    assert "script-src 'unsafe-inline'; " in policy  # what is sent into the frame, and no file, not even of ours
     assert "frame-ancestors 'self'" in policy
 
 
