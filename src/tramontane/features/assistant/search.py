@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, text
 
-from tramontane.features.assistant import content
+from tramontane.features.assistant import content, store
 from tramontane.features.assistant.nouns import Owner
 from tramontane.features.assistant.tables import conversation, entry
 from tramontane.features.assistant.words import excerpt, query_words
@@ -19,24 +19,31 @@ from tramontane.features.assistant.words import excerpt, query_words
 CANDIDATES = 300
 MOST_LOOKS = 6
 LARGEST = 2**63 - 1
+# The index is walked first and the rows after it, by their numbers, whatever a planner thinks of it.
+_GROUPED = "GROUP BY one.conversation_id ORDER BY newest DESC"
+_PICKED = "SELECT one.conversation_id, MAX(one.number) AS newest, MIN(one.number) AS oldest, COUNT(*) AS rows"
 _SQLITE = {
-    "conversation_entry": text(
-        "SELECT rowid FROM search_entry WHERE search_entry MATCH :query AND rowid < :before "
-        "ORDER BY rowid DESC LIMIT :most"
+    "entry": text(
+        f"{_PICKED} FROM (SELECT rowid AS number FROM search_entry WHERE search_entry MATCH :query "  # noqa: S608
+        "AND rowid < :before ORDER BY rowid DESC LIMIT :most) AS found "
+        f"CROSS JOIN conversation_entry AS one ON one.number = found.number WHERE one.scope = :scope {_GROUPED}"
     ),
-    "conversation": text(
-        "SELECT rowid FROM search_conversation WHERE search_conversation MATCH :query AND rowid < :before "
-        "ORDER BY rowid DESC LIMIT :most"
+    "name": text(
+        f"{_PICKED} FROM (SELECT rowid AS number FROM search_conversation WHERE search_conversation MATCH :query "  # noqa: S608
+        "AND rowid < :before ORDER BY rowid DESC LIMIT :most) AS found "
+        f"CROSS JOIN conversation AS one ON one.number = found.number WHERE one.scope = :scope {_GROUPED}"
     ),
 }
 _POSTGRESQL = {
-    "conversation_entry": text(
-        "SELECT number FROM search_entry WHERE found @@ CAST(:query AS tsquery) AND number < :before "
-        "ORDER BY number DESC LIMIT :most"
+    "entry": text(
+        f"{_PICKED} FROM (SELECT number FROM search_entry WHERE found @@ CAST(:query AS tsquery) "  # noqa: S608
+        "AND number < :before ORDER BY number DESC LIMIT :most) AS found "
+        f"JOIN conversation_entry AS one ON one.number = found.number WHERE one.scope = :scope {_GROUPED}"
     ),
-    "conversation": text(
-        "SELECT number FROM search_conversation WHERE found @@ CAST(:query AS tsquery) AND number < :before "
-        "ORDER BY number DESC LIMIT :most"
+    "name": text(
+        f"{_PICKED} FROM (SELECT number FROM search_conversation WHERE found @@ CAST(:query AS tsquery) "  # noqa: S608
+        "AND number < :before ORDER BY number DESC LIMIT :most) AS found "
+        f"JOIN conversation AS one ON one.number = found.number WHERE one.scope = :scope {_GROUPED}"
     ),
 }
 
@@ -60,76 +67,66 @@ def find(connection: Connection, owner: Owner, looked_for: str, most: int) -> li
     found = {hit.conversation_id for hit in hits}
     for hit in _in_entries(connection, owner, words, most):
         if hit.conversation_id not in found:
-            found.add(hit.conversation_id)
             hits.append(hit)
     return hits[:most]
 
 
-def _numbers(
-    connection: Connection, owner: Owner, table: str, words: Sequence[str], before: int = LARGEST
-) -> list[int]:
-    """The latest rows that hold the words, from before that number on."""
+def _look(
+    connection: Connection, owner: Owner, where: str, words: Sequence[str], before: int, most: int
+) -> Sequence[Any]:
+    """The latest rows that hold the words, from before that number on, by conversation."""
     if connection.dialect.name == "sqlite":
         query = f'scope : "{owner.scope}" AND ' + " AND ".join(f'words : "{word}" *' for word in words)
-        statement = _SQLITE[table]
+        statement = _SQLITE[where]
     else:
         query = f"'{owner.scope}' & " + " & ".join(f"'{word}':*" for word in words)
-        statement = _POSTGRESQL[table]
-    return list(connection.execute(statement, {"query": query, "most": CANDIDATES, "before": before}).scalars())
+        statement = _POSTGRESQL[where]
+    values = {"query": query, "before": before, "most": most, "scope": owner.scope}
+    return connection.execute(statement, values).all()
 
 
 def _in_names(connection: Connection, owner: Owner, words: Sequence[str], most: int) -> list[Hit]:
-    columns = conversation.c
-    numbers = _numbers(connection, owner, "conversation", words)[:most]
-    query = (
-        select(columns.conversation_id, columns.name, columns.updated_ns)
-        .where(columns.number.in_(numbers), columns.scope == owner.scope)
-        .order_by(columns.updated_ns.desc())
-    )
-    rows = connection.execute(query).all() if numbers else []
-    return [Hit(row.conversation_id, row.name, None, excerpt(row.name or "", words), row.updated_ns) for row in rows]
+    ids = [row.conversation_id for row in _look(connection, owner, "name", words, LARGEST, most)]
+    named = _conversations(connection, owner, ids)
+    hits = [Hit(row.conversation_id, row.name, None, excerpt(row.name or "", words), row.updated_ns) for row in named]
+    return sorted(hits, key=lambda hit: -hit.updated_ns)
 
 
 def _in_entries(connection: Connection, owner: Owner, words: Sequence[str], most: int) -> list[Hit]:
     """Bodies are read only of the entries that will be shown: they may be long."""
-    latest: dict[str, Any] = {}
+    latest: dict[str, int] = {}
     before = LARGEST
     for _ in range(MOST_LOOKS):
-        numbers = _numbers(connection, owner, "conversation_entry", words, before)
-        for row in _rows(connection, owner, numbers):
-            latest.setdefault(row.conversation_id, row)
+        rows = _look(connection, owner, "entry", words, before, CANDIDATES)
+        for row in rows:
+            latest.setdefault(row.conversation_id, row.newest)
         # A word that stands in every entry fills a look with few conversations: look further back.
-        if len(numbers) < CANDIDATES or len(latest) >= most:
+        if sum(row.rows for row in rows) < CANDIDATES or len(latest) >= most:
             break
-        before = numbers[-1]
-    shown = list(latest.values())[:most]
-    bodies = _bodies(connection, owner, [row.number for row in shown])
+        before = min(row.oldest for row in rows)
+    shown = dict(list(latest.items())[:most])
+    named = {row.conversation_id: row for row in _conversations(connection, owner, list(shown))}
+    said = _bodies(connection, owner, list(shown.values()))
     return [
-        Hit(row.conversation_id, row.name, row.entry_id, excerpt(bodies.get(row.number, ""), words), row.updated_ns)
-        for row in shown
-    ]
+        Hit(
+            one, named[one].name, said[number].entry_id,
+            excerpt(content.text_of(msgspec.json.decode(said[number].body)), words), named[one].updated_ns,
+        )
+        for one, number in shown.items()
+        if one in named and number in said
+    ]  # fmt: skip
 
 
-def _rows(connection: Connection, owner: Owner, numbers: Sequence[int]) -> Sequence[Any]:
+def _conversations(connection: Connection, owner: Owner, ids: Sequence[str]) -> Sequence[Any]:
+    """Checked by the owner's word rather than by name: an index on owners would tempt a planner to walk them all."""
     columns = conversation.c
-    where = (entry.c.number.in_(numbers), entry.c.scope == owner.scope, columns.scope == owner.scope)
-    query = (
-        select(entry.c.number, entry.c.entry_id, columns.conversation_id, columns.name, columns.updated_ns)
-        .join(conversation, _same_conversation())
-        .where(*where)
-        .order_by(entry.c.number.desc())
+    where = (*store.inside(conversation, owner), columns.conversation_id.in_(ids), columns.scope == owner.scope)
+    query = select(columns.conversation_id, columns.name, columns.updated_ns).where(*where)
+    return connection.execute(query).all() if ids else []
+
+
+def _bodies(connection: Connection, owner: Owner, numbers: Sequence[int]) -> dict[int, Any]:
+    query = select(entry.c.number, entry.c.entry_id, entry.c.body).where(
+        entry.c.number.in_(numbers), entry.c.scope == owner.scope
     )
-    return list(connection.execute(query)) if numbers else []
-
-
-def _bodies(connection: Connection, owner: Owner, numbers: Sequence[int]) -> dict[int, str]:
-    query = select(entry.c.number, entry.c.body).where(entry.c.number.in_(numbers), entry.c.scope == owner.scope)
-    return {row.number: content.text_of(msgspec.json.decode(row.body)) for row in connection.execute(query)}
-
-
-def _same_conversation() -> Any:
-    return (
-        (conversation.c.organisation_id == entry.c.organisation_id)
-        & (conversation.c.workspace_id == entry.c.workspace_id)
-        & (conversation.c.conversation_id == entry.c.conversation_id)
-    )
+    return {row.number: row for row in connection.execute(query)} if numbers else {}

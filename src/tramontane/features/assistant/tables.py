@@ -57,6 +57,7 @@ conversation = _owned(
         "conversation_id",
     ),
 )  # fmt: skip
+# What lists and searches look at stands before what may be long: SQLite reads a row from its beginning.
 entry = _owned(
     "conversation_entry",
     "entry_id",
@@ -65,18 +66,18 @@ entry = _owned(
     Column("parent_id", Text),
     _text("kind"),
     Column("role", Text),
-    _text("body"),
+    _text("scope"),
     _text("status"),
-    Column("error_code", Text),
-    Column("error_message", Text),
-    Column("model", Text),
-    Column("usage", Text),
     Column("runner_id", Text),
     Column("send_key", Text),
-    _text("scope"),
-    _text("words"),
+    Column("model", Text),
     _time("created_ns"),
     Column("completed_ns", BigInteger),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("usage", Text),
+    _text("body"),
+    _text("words"),
     UniqueConstraint("number", name="uq_conversation_entry_number"),
     UniqueConstraint(
         "organisation_id", "workspace_id", "conversation_id", "send_key", name="uq_conversation_entry_send_key"

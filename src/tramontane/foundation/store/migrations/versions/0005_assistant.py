@@ -85,18 +85,18 @@ def _create_entry() -> None:
         _text("parent_id", null=True),
         _text("kind"),
         _text("role", null=True),
-        _text("body"),
+        _text("scope"),
         _text("status"),
-        _text("error_code", null=True),
-        _text("error_message", null=True),
-        _text("model", null=True),
-        _text("usage", null=True),
         _text("runner_id", null=True),
         _text("send_key", null=True),
-        _text("scope"),
-        _text("words"),
+        _text("model", null=True),
         _count("created_ns"),
         _count("completed_ns", null=True),
+        _text("error_code", null=True),
+        _text("error_message", null=True),
+        _text("usage", null=True),
+        _text("body"),
+        _text("words"),
         _key("conversation_entry", "entry_id"),
         sa.UniqueConstraint("number", name="uq_conversation_entry_number"),
         sa.UniqueConstraint(
@@ -201,11 +201,11 @@ def _index_postgresql(index: str, table: str) -> None:
         f"CONSTRAINT pk_{index} PRIMARY KEY (organisation_id, number))",
         f"CREATE INDEX ix_{index}_found ON {index} USING gin (found)",
         f"CREATE INDEX ix_{index}_number ON {index} (number)",
-        f"CREATE OR REPLACE FUNCTION {index}_follow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"CREATE OR REPLACE FUNCTION {index}_follow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "  # noqa: S608
         f"IF TG_OP <> 'INSERT' THEN DELETE FROM {index} "
         f"WHERE organisation_id = old.organisation_id AND number = old.number; END IF; "
         f"IF TG_OP <> 'DELETE' THEN INSERT INTO {index} (organisation_id, number, found) {row}; END IF; "
-        f"RETURN NULL; END $$",  # noqa: S608
+        f"RETURN NULL; END $$",
         f"CREATE TRIGGER {index}_follow AFTER INSERT OR DELETE OR UPDATE OF scope, words, number ON {table} "
         f"FOR EACH ROW EXECUTE FUNCTION {index}_follow()",
     ):
