@@ -7,9 +7,8 @@ from typing import Literal
 
 from tramontane.records.catalog.nouns import ModelEntry
 
-Purpose = Literal["conversation", "code", "tools", "reasoning", "images", "search", "long_documents", "quick_answers"]
+Purpose = Literal["conversation", "code", "tools", "reasoning", "images", "search", "quick_answers"]
 QUICK_PARAMETERS = 2_000_000_000
-LONG_CONTEXT_TOKENS = 100_000
 _CODE_NAMES = ("code", "devstral")
 
 
@@ -25,7 +24,6 @@ def good_for(entry: ModelEntry) -> tuple[Purpose, ...]:
         "reasoning": "reasoning" in can,
         "images": "vision" in can,
         "search": "embedding" in can,
-        "long_documents": "embedding" not in can and entry.context_tokens >= LONG_CONTEXT_TOKENS,
         "quick_answers": "chat" in can and 0 < size < QUICK_PARAMETERS,
     }
     return tuple(purpose for purpose, holds in found.items() if holds)
