@@ -48,6 +48,23 @@ _POSTGRESQL = {
 }
 
 
+# A rare word: all its rows from the word's own index, whatever the planner expects of walking back in time.
+FEW = 2000
+_BY_WORD = text("SELECT set_config('enable_indexscan', :on, true), set_config('enable_seqscan', :on, true)")
+_FEW = {
+    "entry": text("SELECT number FROM search_entry WHERE found @@ CAST(:query AS tsquery) LIMIT :most"),
+    "name": text("SELECT number FROM search_conversation WHERE found @@ CAST(:query AS tsquery) LIMIT :most"),
+}
+_THOSE = {
+    "entry": text(
+        f"{_PICKED} FROM conversation_entry AS one WHERE one.number = ANY(:numbers) AND one.scope = :scope {_GROUPED}"
+    ),
+    "name": text(
+        f"{_PICKED} FROM conversation AS one WHERE one.number = ANY(:numbers) AND one.scope = :scope {_GROUPED}"
+    ),
+}
+
+
 class Hit(msgspec.Struct, frozen=True):
     """One conversation that holds the words; `entry_id` None when they stand in its name."""
 
@@ -80,9 +97,21 @@ def _look(
         statement = _SQLITE[where]
     else:
         query = f"'{owner.scope}' & " + " & ".join(f"'{word}':*" for word in words)
+        few = _few(connection, where, query)
+        if few is not None:
+            numbers = sorted((number for number in few if number < before), reverse=True)[:most]
+            return connection.execute(_THOSE[where], {"numbers": numbers, "scope": owner.scope}).all()
         statement = _POSTGRESQL[where]
     values = {"query": query, "before": before, "most": most, "scope": owner.scope}
     return connection.execute(statement, values).all()
+
+
+def _few(connection: Connection, where: str, query: str) -> Sequence[int] | None:
+    """All rows that hold the words when they are few; None when they are many, which walking back in time finds soon."""
+    connection.execute(_BY_WORD, {"on": "off"})
+    numbers = list(connection.execute(_FEW[where], {"query": query, "most": FEW}).scalars())
+    connection.execute(_BY_WORD, {"on": "on"})
+    return numbers if len(numbers) < FEW else None
 
 
 def _in_names(connection: Connection, owner: Owner, words: Sequence[str], most: int) -> list[Hit]:

@@ -199,7 +199,7 @@ def _index_postgresql(index: str, table: str) -> None:
     for statement in (
         f"CREATE TABLE {index} (organisation_id text NOT NULL, number bigint NOT NULL, found tsvector NOT NULL, "
         f"CONSTRAINT pk_{index} PRIMARY KEY (organisation_id, number))",
-        f"CREATE INDEX ix_{index}_found ON {index} USING gin (found)",
+        f"CREATE INDEX ix_{index}_found ON {index} USING gin (found) WITH (fastupdate = off)",
         f"CREATE INDEX ix_{index}_number ON {index} (number)",
         f"CREATE OR REPLACE FUNCTION {index}_follow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "  # noqa: S608
         f"IF TG_OP <> 'INSERT' THEN DELETE FROM {index} "
