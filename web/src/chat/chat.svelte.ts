@@ -181,6 +181,7 @@ export class Chat {
         });
       else {
         this.#unplace(before);
+        if (error instanceof ApiError && error.code === 'answer_running') void this.reload().catch(() => {});
         throw error;
       }
     } finally {
@@ -297,7 +298,10 @@ export class Chat {
     this.liveId = name(this.liveId);
     placed.answer = name(placed.answer) ?? placed.answer;
     this.#retry = null;
-    if (this.temporary || this.id !== null) return;
+    if (this.temporary) return;
+    // Other tabs see the question now and the answer as it is saved.
+    tell({ kind: 'conversation', id: event.conversation_id });
+    if (this.id !== null) return;
     this.id = event.conversation_id;
     this.onstarted(event.conversation_id);
     void list.refresh();

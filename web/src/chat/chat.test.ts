@@ -156,6 +156,20 @@ describe('a chat', () => {
     expect(one.path.at(-1)?.content).toBe('There');
   });
 
+  it('shows the answer another tab is having written, and gives the words back', async () => {
+    const one = chat();
+    one.id = 'c';
+    said.stream = [new ApiError(409, 'still being written', 'answer_running')];
+    said.history = [
+      [
+        entry('q1', null, 'message.input'),
+        entry('a1', 'q1', 'message.output', { content: 'There', status: 'done' }),
+      ],
+    ];
+    await expect(one.send('Hi')).rejects.toThrow('still being written');
+    await vi.waitFor(() => expect(one.path.at(-1)?.content).toBe('There'));
+  });
+
   it('says an error of the model where the answer stands', async () => {
     said.stream = [
       started,
