@@ -29,7 +29,6 @@ class Replica:
     """One model's place: its state, its server when there is one, and its history."""
 
     model: str
-    idle_unload_s: int
     state: ReplicaState = ReplicaState.ABSENT
     server: ModelServer | None = None
     held_by: int = 0
@@ -87,10 +86,10 @@ class Fleet:
             return None
         return replica.server if replica.server is not None and replica.server.alive else None
 
-    async def ready(self, model: str, idle_unload_s: int | None = None) -> ModelServer:
+    async def ready(self, model: str) -> ModelServer:
         """A server for new work, loaded if need be. Raises ModelUnavailable, Overloaded when closing, or why it cannot."""
         while True:
-            replica = self._replica(model, idle_unload_s)
+            replica = self._replica(model)
             if self._closing:
                 raise draining()
             if replica.state is ReplicaState.READY:
@@ -207,11 +206,10 @@ class Fleet:
             load=server.load if server is not None else None,
         )
 
-    def _replica(self, model: str, idle_unload_s: int | None) -> Replica:
+    def _replica(self, model: str) -> Replica:
         replica = self._replicas.get(model)
         if replica is None:
-            idle_s = self._policy.idle_unload_s if idle_unload_s is None else idle_unload_s
-            replica = self._replicas[model] = Replica(model, idle_s)
+            replica = self._replicas[model] = Replica(model)
         return replica
 
     def _of(self, server: ModelServer) -> Replica | None:
@@ -308,7 +306,7 @@ class Fleet:
                 ),
                 held_by=replica.held_by if replica.server is not None else 1,
                 last_used_ns=replica.last_used_ns,
-                idle_unload_s=replica.idle_unload_s,
+                idle_unload_s=self._policy.idle_unload_s,
             )
             for replica in self._replicas.values()
             if replica is not wanted and (replica.server is not None or replica.state is ReplicaState.LOADING)
