@@ -17,6 +17,7 @@ import {
 } from './calls';
 import { list } from './list.svelte';
 import { Live } from './live.svelte';
+import { givenNames, placedEntries, renamed, type Placed } from './placing';
 import { tell } from './tabs';
 import { EntryTree } from './tree';
 
@@ -208,40 +209,13 @@ export class Chat {
   }
 
   /** Shows question and beginning answer at once, under names of our own. */
-  #place(turn: Turn): { asked: string | null; answer: string } {
-    const now = new Date().toISOString();
-    const added: Entry[] = [];
-    let parent = turn.parent;
-    let asked: string | null = null;
-    if (turn.content !== null) {
-      asked = `local-${crypto.randomUUID()}`;
-      added.push({
-        id: asked,
-        type: 'message.input',
-        role: 'user',
-        content: turn.content,
-        created_at: now,
-        parent_id: parent,
-        status: 'done',
-      });
-      parent = asked;
-    }
-    const id = `local-${crypto.randomUUID()}`;
-    added.push({
-      id,
-      type: 'message.output',
-      role: 'assistant',
-      content: '',
-      created_at: now,
-      parent_id: parent,
-      status: 'running',
-      model: turn.model ?? this.model,
-    });
+  #place(turn: Turn): Placed {
+    const { placed, added } = placedEntries(turn.content, turn.parent, turn.model ?? this.model);
     this.entries = [...this.entries, ...added];
-    this.head = id;
+    this.head = placed.answer;
     this.live = new Live();
-    this.liveId = id;
-    return { asked, answer: id };
+    this.liveId = placed.answer;
+    return placed;
   }
 
   #unplace(before: { entries: Entry[]; head: string | null }): void {
@@ -252,7 +226,7 @@ export class Chat {
   }
 
   /** True when the answer is over. */
-  #hear(event: ConversationEvent, placed: { asked: string | null; answer: string }): boolean {
+  #hear(event: ConversationEvent, placed: Placed): boolean {
     switch (event.type) {
       case 'conversation.response.started':
         this.#started(event, placed);
@@ -281,22 +255,15 @@ export class Chat {
 
   #started(
     event: Extract<ConversationEvent, { type: 'conversation.response.started' }>,
-    placed: { asked: string | null; answer: string },
+    placed: Placed,
   ): void {
-    const renamed = new Map<string, string>();
-    const asked = event.input_entry_ids.at(-1);
-    if (placed.asked && asked) renamed.set(placed.asked, asked);
-    if (event.output_entry_id) renamed.set(placed.answer, event.output_entry_id);
-    for (const [own, given] of renamed) this.#keys.set(given, this.keyOf(own));
-    const name = (id: string | null | undefined) => (id ? (renamed.get(id) ?? id) : (id ?? null));
-    this.entries = this.entries.map((entry) =>
-      renamed.has(entry.id) || renamed.has(entry.parent_id ?? '')
-        ? { ...entry, id: name(entry.id) ?? entry.id, parent_id: name(entry.parent_id) }
-        : entry,
-    );
-    this.head = name(this.head);
-    this.liveId = name(this.liveId);
-    placed.answer = name(placed.answer) ?? placed.answer;
+    const names = givenNames(event, placed);
+    for (const [own, given] of names) this.#keys.set(given, this.keyOf(own));
+    const named = (id: string | null) => (id === null ? null : (names.get(id) ?? id));
+    this.entries = renamed(this.entries, names);
+    this.head = named(this.head);
+    this.liveId = named(this.liveId);
+    placed.answer = names.get(placed.answer) ?? placed.answer;
     this.#retry = null;
     if (this.temporary) return;
     // Other tabs see the question now and the answer as it is saved.
