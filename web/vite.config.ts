@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig, type Plugin } from 'vite';
 
-const BUILT = '../src/tramontane/entrypoints/web/built';
+// Where a build takes shape; scripts/finish.js puts it in its place when it is whole.
+const MAKING = 'dist';
 const SHELL =
   /node_modules\/(svelte|esm-env|clsx)\/|\/src\/(App|router|api|shell|parts|account\/(SignIn|Join|Doorway|refusal)|i18n\/(index|named)|theme\/)/;
 const BOOT = 'src/theme/boot.js';
@@ -66,7 +67,7 @@ function licences(): Plugin {
 export default defineConfig({
   plugins: [svelte(), bootScript(), licences()],
   build: {
-    outDir: BUILT,
+    outDir: MAKING,
     emptyOutDir: true,
     target: 'es2022',
     manifest: true,
