@@ -19,6 +19,7 @@ from tramontane.adapters.servers.completion.profile import ModelProfile
 from tramontane.adapters.servers.completion.prompt import read
 from tramontane.adapters.servers.openvino import protocol
 from tramontane.adapters.servers.openvino.request import TokenRequest
+from tramontane.adapters.servers.openvino.rotation import Rotation
 from tramontane.foundation.errors import EngineFailed, TramontaneError
 from tramontane.foundation.nouns import Sampling
 
@@ -48,6 +49,7 @@ class PromptDesk:
         self._grammars.start()
         self._pool = ThreadPoolExecutor(PREPARING_THREADS, "prepare")
         self._lock = threading.Lock()
+        self._waiting: Rotation[protocol.Prepare] = Rotation()
         self._preparing: set[str] = set()
         self._prepared: dict[str, Prompt] = {}
 
@@ -55,7 +57,8 @@ class PromptDesk:
         """Begin; PrepareDone or Refused is sent when it is done, neither when it is discarded before."""
         with self._lock:
             self._preparing.add(question.ask.id)
-        self._pool.submit(self._prepare, question)
+            self._waiting.add(question.share, question)
+        self._pool.submit(self._prepare_next)
 
     def take(self, request_id: str) -> Prompt | None:
         """The prepared ask, once."""
@@ -74,8 +77,13 @@ class PromptDesk:
         self._grammars.close()
         self._profile.close()
 
-    def _prepare(self, question: protocol.Prepare) -> None:
-        request_id = question.ask.id
+    def _prepare_next(self) -> None:
+        """One share's burst delays another's ask by what is being read, not by all that came before."""
+        with self._lock:
+            question = self._waiting.next()
+            request_id = question.ask.id
+            if request_id not in self._preparing:
+                return
         try:
             prompt = self._read(question)
         except TramontaneError as error:
