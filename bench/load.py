@@ -158,8 +158,11 @@ class Mixed:
 
 
 async def mixed(quiet: Target, flooder: Target, seed: int, seconds: float, burst: int = 0) -> Mixed:
-    """Four endless streams of 1,000-token prompts (and a burst) against a quiet caller every 0.4 s."""
-    alone = await _flood(flooder, seed, seconds / 2, burst=0)
+    """Four endless streams of 1,000-token prompts (and a burst) against a quiet caller every 0.4 s.
+
+    The flood alone is measured before and after, because the machine drifts.
+    """
+    before = await _flood(flooder, seed, seconds / 4, burst=0)
     flood = asyncio.ensure_future(_flood(flooder, seed + 10_000, seconds, burst))
     await asyncio.sleep(0.5)
     quiet_answers = []
@@ -170,9 +173,10 @@ async def mixed(quiet: Target, flooder: Target, seed: int, seconds: float, burst
         quiet_answers.append(await ask(quiet.port, quiet.path, body(quiet, prompt, 8), quiet.key))
         await asyncio.sleep(0.4)
     beside = await flood
+    after = await _flood(flooder, seed + 20_000, seconds / 4, burst=0)
     return Mixed(
         sorted(answer.ttft * 1e3 for answer in quiet_answers if answer.error is None),
-        alone[0], beside[0] + sum(answer.tokens for answer in quiet_answers) / seconds,
+        (before[0] + after[0]) / 2, beside[0] + sum(answer.tokens for answer in quiet_answers) / seconds,
         beside[1] + sum(answer.error is not None for answer in quiet_answers),
     )  # fmt: skip
 
