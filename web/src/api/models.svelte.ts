@@ -55,7 +55,7 @@ class Models {
           tries = 0;
           const step = pullProgress(frame);
           if (step) this.progress[step.name] = step;
-          else if (frame.event === 'state') await this.load();
+          else if (frame.event === 'state' && this.#differs(frame.data)) await this.load();
         }
       } catch {
         // The server restarts or the line is down; what is on the page stays, and we come again.
@@ -63,6 +63,14 @@ class Models {
       if (signal.aborted) return;
       await new Promise((again) => setTimeout(again, AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)]));
     }
+  }
+
+  /** Whether the states told of are others than those shown; what is no such map counts as news. */
+  #differs(told: unknown): boolean {
+    const states = (told as { states?: Record<string, string> } | null)?.states;
+    const shown = this.list;
+    if (!states || !shown || Object.keys(states).length !== shown.length) return true;
+    return shown.some((model) => states[model.name] !== model.state || model.unloading);
   }
 
   /** The verbs; what they bring about comes back as events, and a refusal as a note. True when the server took it. */

@@ -92,9 +92,20 @@ export interface Licence {
   name: string;
   kind: string;
   permits: string[] | string | null;
+  summary?: string;
+  url?: string;
   needs_acceptance: boolean;
   accepted_by: string | null;
   accepted_at: string | null;
+}
+
+export interface Fit {
+  fits: boolean;
+  reason: string | null;
+  verdict?: 'fits' | 'tight' | 'does_not_fit';
+  obstacle?: 'memory' | 'disk' | 'engine' | null;
+  needed_bytes?: number | null;
+  usable_bytes?: number;
 }
 
 export interface Model {
@@ -110,7 +121,13 @@ export interface Model {
   capabilities: string[];
   source: string | null;
   state: ModelState;
-  fit: { fits: boolean; reason: string | null };
+  parameters?: number | null;
+  installed?: boolean;
+  /** Open requests end before it goes. */
+  unloading?: boolean;
+  /** What went wrong last, in the server's words. */
+  error?: string | null;
+  fit: Fit;
   default: boolean;
 }
 
@@ -137,7 +154,10 @@ export interface KeyRow {
   id: string;
   name: string;
   rights: string[];
+  /** How it is recognised: its beginning. */
+  shown?: string;
   created_at: string;
+  revoked_at?: string | null;
   expires_at: string | null;
   last_used_at?: string | null;
   requests_per_minute?: number | null;
@@ -145,11 +165,17 @@ export interface KeyRow {
   created_by?: string | null;
 }
 
+export interface NewKey extends KeyRow {
+  secret: string;
+}
+
 export interface UsageRow {
   day?: string;
   model?: string;
   key?: string | null;
+  key_name?: string | null;
   person?: string | null;
+  person_name?: string | null;
   requests: number;
   prompt_tokens: number;
   cached_tokens: number;

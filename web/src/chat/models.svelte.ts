@@ -1,5 +1,6 @@
 /** The models one can talk to: what each is good for and whether it is in memory. Read when needed, and again. */
 import type { Model } from '../api/types';
+import { purposes } from '../studio/purposes';
 import { models } from './calls';
 
 class Models {
@@ -46,8 +47,7 @@ function talks(model: Model): boolean {
 }
 
 export function goodFor(model: Model): string {
-  const words = Array.isArray(model.good_for) ? model.good_for.join(', ') : model.good_for;
-  return words || model.description || '';
+  return purposes(model).join(', ') || model.description || '';
 }
 
 export const catalogue = new Models();

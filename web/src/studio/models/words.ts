@@ -1,0 +1,53 @@
+/** What the machine can hold and what a licence permits, in the reader's language, from the server's numbers. */
+import type { Model } from '../../api/types';
+import { formatBytes, language, t, translated } from '../../i18n/index.svelte';
+
+export type Filter = 'all' | 'here' | 'fits';
+
+/** One sentence: fits, is tight, or what is missing. */
+export function fitWords(model: Model): string {
+  const { fits, verdict, obstacle, needed_bytes: needed, usable_bytes: usable, reason } = model.fit;
+  const sizes =
+    needed && usable !== undefined ? { needed: formatBytes(needed), usable: formatBytes(usable) } : null;
+  if (obstacle === 'engine') return t('studio.fitEngine');
+  if (obstacle === 'disk') return t('studio.fitDisk');
+  if (!fits && sizes) return t('studio.fitNoMemory', sizes);
+  if (!fits) return (language() === 'en' && reason) || t('studio.fitNo');
+  if (verdict === 'tight' && sizes) return t('studio.fitTight', sizes);
+  return sizes ? t('studio.fitYesNumbers', sizes) : t('studio.fitYes');
+}
+
+export function permitWords(model: Model): string[] {
+  const given = model.licence.permits;
+  const words = Array.isArray(given) ? given : given ? [given] : [];
+  return words.map((word) => translated(`studio.permits.${word}`) ?? word.replaceAll('_', ' '));
+}
+
+export function isHere(model: Model): boolean {
+  return model.installed ?? ['installed', 'loading', 'loaded'].includes(model.state);
+}
+
+/** A stage of a fetch or a load; the server's own word where there is none of ours. */
+export function stageWords(stage: string): string {
+  return translated(`studio.stage.${stage.replaceAll(' ', '_')}`) ?? stage;
+}
+
+/** Whether a fetch is a matter of bytes: later stages count files or rows. */
+export function countsBytes(stage: string, total: number): boolean {
+  return total > 10_000 || stage === 'fetching';
+}
+
+/** Those asked for: what is here first, then what fits from small to large, then the rest. */
+export function listed(models: readonly Model[], filter: Filter, search: string): Model[] {
+  const wanted = search.trim().toLowerCase();
+  const rank = (model: Model) => (isHere(model) || model.state === 'fetching' ? 0 : model.fit.fits ? 1 : 2);
+  const size = (model: Model) => model.memory_bytes || model.download_bytes || Number.MAX_SAFE_INTEGER;
+  return models
+    .filter((model) => filter === 'all' || rank(model) === 0 || (filter === 'fits' && model.fit.fits))
+    .filter((model) =>
+      [model.name, model.family ?? '', model.description ?? '', ...model.aliases].some((text) =>
+        text.toLowerCase().includes(wanted),
+      ),
+    )
+    .sort((a, b) => rank(a) - rank(b) || size(a) - size(b) || a.name.localeCompare(b.name));
+}
