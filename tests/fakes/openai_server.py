@@ -2,7 +2,7 @@
 
 A prompt may order a fault: `!cut` (hangs up in the middle), `!garbage`, `!error` (an error object in the stream),
 `!endless` (a line without end), `!429`, `!401`, `!400`, `!redirect`, `!calls` (tool calls in pieces), `!silent`,
-`!unmarked` (no closing mark), `!unended` (nor the last line's end).
+`!unmarked` (no closing mark), `!unended` (nor the last line's end), `!burst` (words and an error in one write).
 """
 
 import asyncio
@@ -103,6 +103,11 @@ class OpenAIServer:
         await response.write(b": hello\n\n")
         if order == "!calls":
             await self.calls(response)
+        if order == "!burst":
+            words = {"choices": [{"index": 0, "delta": {"content": "as far as it came"}, "finish_reason": None}]}
+            failure = b'data: {"error": {"message": "out of cards"}}\n\n'
+            await response.write(b"data: " + json.dumps(words).encode() + b"\n\n" + failure)
+            return
         async for batch in answer:
             for event in batch:
                 if order == "!unended" and isinstance(event, ChoiceEnd | Finished):

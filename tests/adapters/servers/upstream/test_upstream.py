@@ -56,6 +56,14 @@ async def test_every_way_to_fail_is_one_last_word(far: Far, order: str, code: st
     assert far[1].load.running == 0
 
 
+async def test_words_that_come_together_with_a_failure_are_handed_up_before_it(far: Far) -> None:
+    events = await answer(far[1], chat("f2", text="please !burst", max_tokens=20))
+    assert_one_last_word(events)
+    assert text_of(events) == "as far as it came"
+    failed = events[-1]
+    assert isinstance(failed, Failed) and "out of cards" in failed.message
+
+
 @pytest.mark.parametrize("order", ["!unmarked", "!unended"])
 async def test_a_choice_that_said_how_it_ended_is_whole_without_the_closing_mark(far: Far, order: str) -> None:
     events = await answer(far[1], chat("d1", text=f"please {order}", max_tokens=4))

@@ -16,7 +16,7 @@ import numpy as np
 from tramontane.adapters.servers.upstream.counting import PromptCounter, learn
 from tramontane.adapters.servers.upstream.link import Link, UpstreamSettings
 from tramontane.adapters.servers.upstream.question import check, prefix_of, question
-from tramontane.adapters.servers.upstream.reading import ChunkReader, LineReader
+from tramontane.adapters.servers.upstream.reading import BrokenStream, ChunkReader, LineReader
 from tramontane.engine.ports import Capacity, Embedded, Load, Prepared
 from tramontane.foundation.errors import BadRequest, Conflict, ContextExceeded, EngineFailed, TramontaneError
 from tramontane.foundation.events import Event, Failed, Finished
@@ -141,13 +141,19 @@ class UpstreamServer:
         lines = LineReader()
         async with self._link.stream(path, body) as parts:
             async for part in parts:
-                if events := _events(reader, lines.feed(part)):
+                events, broken = _events(reader, lines.feed(part))
+                if events:
                     yield events
+                if broken is not None:
+                    raise broken
                 if reader.done:
                     return
         # Many servers leave out the closing mark or the last line's end; each choice's own ending says that it is whole.
-        if events := _events(reader, lines.feed(b"\n")):
+        events, broken = _events(reader, lines.feed(b"\n"))
+        if events:
             yield events
+        if broken is not None:
+            raise broken
         if not reader.complete:
             raise EngineFailed(f"the server of {self.model} ended in the middle of an answer; try again")
 
@@ -203,8 +209,15 @@ class UpstreamServer:
             raise EngineFailed(self._gone())
 
 
-def _events(reader: ChunkReader, lines: Sequence[bytes]) -> list[Event]:
-    return [event for line in lines for event in reader.line(line)]
+def _events(reader: ChunkReader, lines: Sequence[bytes]) -> tuple[list[Event], BrokenStream | None]:
+    """What the lines say up to the first broken one: words that came in one read with a failure have come all the same."""
+    events: list[Event] = []
+    try:
+        for line in lines:
+            events += reader.line(line)
+    except BrokenStream as error:
+        return events, error
+    return events, None
 
 
 async def _unprepared(request_id: str) -> AsyncGenerator[Sequence[Event], None]:
