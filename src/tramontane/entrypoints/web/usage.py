@@ -20,12 +20,10 @@ from tramontane.foundation.errors import FieldProblem, InvalidFields
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.access import Keys
 from tramontane.records.access.nouns import KeyRecord, SignedIn
-from tramontane.records.ledger import Usage
-from tramontane.records.ledger import usage as sums
+from tramontane.records.ledger import DaySums, Usage
 from tramontane.records.ledger.nouns import Dimension
 
 WebDimension = Literal["day", "model", "key", "person"]
-DAY_NS = 86_400 * 1_000_000_000
 EPOCH = datetime.date(1970, 1, 1)
 USUAL_DAYS = 30
 LONGEST_DAYS = 800
@@ -41,9 +39,9 @@ class Question:
     by: tuple[WebDimension, ...]
 
     @property
-    def period_ns(self) -> tuple[int, int]:
-        """From the first moment of the first day to the first after the last."""
-        return (self.since - EPOCH).days * DAY_NS, ((self.until - EPOCH).days + 1) * DAY_NS
+    def days(self) -> range:
+        """The days as numbers since the epoch."""
+        return range((self.since - EPOCH).days, (self.until - EPOCH).days + 1)
 
 
 def question(request: Request, clock: Clock) -> Question:
@@ -143,15 +141,13 @@ def joined(rows: Iterable[Usage], by: tuple[WebDimension, ...], names: Names) ->
 
 
 def add_routes(routes: APIRouter, web: WebDoors) -> None:
-    keys = Keys(web.database, web.clock)
+    keys, sums = Keys(web.database, web.clock), DaySums(web.database)
 
     def answered(signed_in: SignedIn, asked: Question) -> dict[str, Any]:
         scope = Scope.of(signed_in.caller)
         names = Names(keys.list(scope), names_of(web, scope))
-        since_ns, until_ns = asked.period_ns
         by = [_ASKED[part] for part in asked.by]
-        principals = principals_of(signed_in, names)
-        found = sums(web.database, scope, since_ns=since_ns, until_ns=until_ns, by=by, principals=principals)
+        found = sums.usage(scope, asked.days, by, principals_of(signed_in, names))
         rows = joined(found, asked.by, names)
         total = {name: sum(row[name] for row in rows) for name in spent(Usage())}
         return {"rows": rows, "total": total, "from": asked.since.isoformat(), "to": asked.until.isoformat()}

@@ -1,6 +1,6 @@
 """Sums of receipts for one workspace or a whole organisation. Blocking: asynchronous callers go through the lanes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from tramontane.foundation.errors import InvalidFields
 from tramontane.foundation.nouns import Caller
@@ -9,8 +9,7 @@ from tramontane.foundation.store.scope import Scope
 from tramontane.records.ledger import store
 from tramontane.records.ledger.nouns import MAX_TIME_NS, Dimension, Usage
 
-USUAL: tuple[Dimension, ...] = ("workspace", "key", "model")
-DIMENSIONS: tuple[Dimension, ...] = (*USUAL, "principal", "day")
+DIMENSIONS: tuple[Dimension, ...] = ("workspace", "key", "model")
 
 
 class OrganisationWide(str):
@@ -23,13 +22,11 @@ def usage(
     *,
     since_ns: int = 0,
     until_ns: int = MAX_TIME_NS,
-    by: Sequence[Dimension] = USUAL,
-    principals: Collection[str] | None = None,
+    by: Sequence[Dimension] = DIMENSIONS,
 ) -> list[Usage]:
     """What was spent from `since_ns` to just before `until_ns`. Raises InvalidFields for an unknown dimension.
 
-    A caller sees its own workspace; `principals` narrows it to what these people and keys asked for.
-    Receipts of the last moment may still be on their way, see `ReceiptBook`.
+    A caller sees its own workspace. Receipts of the last moment may still be on their way, see `ReceiptBook`.
     """
     if set(by) - set(DIMENSIONS):
         raise InvalidFields.of("by", f"by takes some of {', '.join(DIMENSIONS)}")
@@ -38,4 +35,4 @@ def usage(
     workspace_id = scope.workspace_id if isinstance(scope, Scope) else None
     period_ns = (min(since_ns, MAX_TIME_NS), min(until_ns, MAX_TIME_NS))
     with database.read() as connection:
-        return store.sums(connection, organisation_id, workspace_id, period_ns, list(dict.fromkeys(by)), principals)
+        return store.sums(connection, organisation_id, workspace_id, period_ns, list(dict.fromkeys(by)))
