@@ -170,7 +170,9 @@ export class Chat {
       if (!over && !stream.signal.aborted) throw new ApiError(0, '', 'offline');
       if (!over) this.#end(placed.answer, { status: 'stopped' });
     } catch (error) {
-      if (this.#gone.signal.aborted) return;
+      // Who has to sign in again loses the page, not the words: whoever sent them keeps them as a draft.
+      const signedOut = error instanceof ApiError && error.status === 401;
+      if (this.#gone.signal.aborted && !signedOut) return;
       if (over) return;
       const offline = error instanceof ApiError && error.offline;
       const repeated = error instanceof ApiError && error.code === 'already_sent';
