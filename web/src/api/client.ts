@@ -14,7 +14,7 @@ export interface Options {
   query?: Record<string, string | number | boolean | null | undefined>;
 }
 
-type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
 let csrf: string | null = null;
 let onSignedOut: () => void = () => {};
@@ -104,7 +104,6 @@ async function json<T>(method: Method, path: string, body?: unknown, options?: O
 export const api = {
   get: <T>(path: string, options?: Options) => json<T>('GET', path, undefined, options),
   post: <T>(path: string, body?: unknown, options?: Options) => json<T>('POST', path, body ?? {}, options),
-  put: <T>(path: string, body?: unknown, options?: Options) => json<T>('PUT', path, body ?? {}, options),
   patch: <T>(path: string, body?: unknown, options?: Options) => json<T>('PATCH', path, body ?? {}, options),
   delete: <T>(path: string, options?: Options) => json<T>('DELETE', path, undefined, options),
 };

@@ -145,25 +145,12 @@ const READERS: Record<ConversationEvent['type'], Reader> = {
       ? null
       : { type: 'message.output.delta', id: text(raw.id) ?? '', model: text(raw.model), content: words };
   },
-  'function.call.delta': (raw) => ({
-    type: 'function.call.delta',
-    id: text(raw.id) ?? '',
-    name: text(raw.name) ?? '',
-    arguments: text(raw.arguments) ?? '',
-  }),
   'conversation.response.done': (raw) => ({ type: 'conversation.response.done', usage: usage(raw.usage) }),
   'conversation.response.error': (raw) => ({
     type: 'conversation.response.error',
     message: text(raw.message) ?? '',
     code: raw.code === null || raw.code === undefined ? null : String(raw.code),
   }),
-  'conversation.title': (raw) => {
-    const conversation_id = text(raw.conversation_id);
-    const name = text(raw.name);
-    return conversation_id === null || name === null
-      ? null
-      : { type: 'conversation.title', conversation_id, name };
-  },
 };
 
 /** The event a frame carries, rebuilt field by field; null for anything outside the closed set. */

@@ -256,7 +256,8 @@ export interface Conversation {
 export interface SearchHit {
   conversation_id: string;
   name: string | null;
-  entry_id: string;
+  /** Null where the words stand in the conversation's name. */
+  entry_id: string | null;
   snippet: { text: string; hit: boolean }[];
   updated_at: string;
 }
@@ -325,7 +326,5 @@ export type ConversationEvent =
       output_entry_id: string | null;
     }
   | { type: 'message.output.delta'; id: string; model: string | null; content: string | Chunk }
-  | { type: 'function.call.delta'; id: string; name: string; arguments: string }
   | { type: 'conversation.response.done'; usage: Usage | null }
-  | { type: 'conversation.response.error'; message: string; code: string | null }
-  | { type: 'conversation.title'; conversation_id: string; name: string };
+  | { type: 'conversation.response.error'; message: string; code: string | null };

@@ -10,7 +10,6 @@ import type {
   Entry,
   History,
   ImportResult,
-  ModelsAnswer,
   Project,
   SearchHit,
   Share,
@@ -40,7 +39,6 @@ export interface AppendBody {
   inputs: InputEntry[];
   from_entry_id?: string;
   model?: string;
-  completion_args?: CompletionArgs;
 }
 
 export interface Change {
@@ -138,8 +136,6 @@ export const documents = {
     version: { content: string; author: 'person' | 'model'; base_version: number },
   ) => api.post<CanvasDocument>(at(id, `/documents/${encodeURIComponent(doc)}/versions`), version),
 };
-
-export const models = { list: () => api.get<ModelsAnswer>('/web/models') };
 
 export function question(content: Content): InputEntry {
   return { object: 'entry', type: 'message.input', role: 'user', content };

@@ -5,16 +5,8 @@
 import { ApiError } from '../api/errors';
 import { session } from '../api/session.svelte';
 import type { Content, Conversation, ConversationEvent, Entry } from '../api/types';
-import {
-  answer,
-  asInput,
-  conversations,
-  question,
-  type AppendBody,
-  type Change,
-  type CompletionArgs,
-  type StartBody,
-} from './calls';
+import { asked, type Turn } from './asking';
+import { answer, conversations, type Change, type CompletionArgs } from './calls';
 import { list } from './list.svelte';
 import { Live } from './live.svelte';
 import { givenNames, placedEntries, renamed, type Placed } from './placing';
@@ -24,16 +16,6 @@ import { EntryTree } from './tree';
 const RETRIES_MS = [500, 1000, 2000, 3000, 5000];
 const WATCH_MS = 1500;
 const TITLES_MS = [1500, 4000, 10_000];
-
-interface Turn {
-  content: Content | null;
-  /** The entry the question hangs from; null is the root. */
-  parent: string | null;
-  /** Whether `parent` is said to the server, which otherwise goes on at its head. */
-  branch: boolean;
-  model?: string;
-  key: string;
-}
 
 export class Chat {
   id = $state<string | null>(null);
@@ -163,7 +145,8 @@ export class Chat {
     let begun = false;
     let over = false;
     try {
-      for await (const event of this.#answer(turn, before, stream.signal)) {
+      const { path, body } = asked(turn, this, before.entries);
+      for await (const event of answer(path, body, turn.key, stream.signal)) {
         begun = true;
         over = this.#hear(event, placed) || over;
       }
@@ -191,23 +174,6 @@ export class Chat {
       if (this.#stream === stream) this.#stream = null;
       this.stopping = false;
     }
-  }
-
-  #answer(turn: Turn, before: { entries: Entry[] }, signal: AbortSignal): AsyncGenerator<ConversationEvent> {
-    const inputs = turn.content === null ? [] : [question(turn.content)];
-    if (this.temporary || this.id === null) {
-      const past = this.temporary ? new EntryTree(before.entries).path(turn.parent).map(asInput) : [];
-      const body: StartBody = { inputs: [...past, ...inputs], model: turn.model ?? this.model };
-      if (this.instructions.trim()) body.instructions = this.instructions;
-      if (Object.keys(this.args).length) body.completion_args = this.args;
-      if (this.temporary) body.store = false;
-      else if (this.projectId) body.project_id = this.projectId;
-      return answer('new', body, turn.key, signal);
-    }
-    const body: AppendBody = { inputs };
-    if (turn.branch) body.from_entry_id = turn.parent ?? 'root';
-    if (turn.model) body.model = turn.model;
-    return answer({ conversation: this.id }, body, turn.key, signal);
   }
 
   /** Shows question and beginning answer at once, under names of our own. */
@@ -247,11 +213,6 @@ export class Chat {
       case 'conversation.response.error':
         this.#end(placed.answer, { status: 'failed', error: { message: event.message, code: event.code } });
         return true;
-      case 'conversation.title':
-        this.#named(event.name);
-        return false;
-      default:
-        return false;
     }
   }
 

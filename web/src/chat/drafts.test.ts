@@ -22,7 +22,7 @@ describe('drafts', () => {
     const shelf = new Shelf();
     const drafts = new Drafts(shelf, 'anna');
     drafts.keep('c1', 'words');
-    drafts.forget('c1');
+    drafts.keep('c1', '');
     expect(shelf.held.size).toBe(0);
     drafts.keep('c1', '   ');
     expect(shelf.held.size).toBe(0);

@@ -37,10 +37,6 @@ export class Drafts {
     this.#write(all);
   }
 
-  forget(conversation: string): void {
-    this.keep(conversation, '');
-  }
-
   get #key(): string {
     return `tramontane.drafts.${this.person}`;
   }

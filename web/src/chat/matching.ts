@@ -1,10 +1,5 @@
 /** Finds commands by what is typed: letters in order, better at the beginnings of words. Pure. */
 
-export interface Match<T> {
-  item: T;
-  score: number;
-}
-
 function folded(text: string): string {
   return text
     .normalize('NFD')

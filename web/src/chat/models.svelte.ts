@@ -1,37 +1,26 @@
 /** The models one can talk to: what each is good for and whether it is in memory. Read when needed, and again. */
+import { models } from '../api/models.svelte';
 import type { Model } from '../api/types';
 import { purposes } from '../studio/purposes';
-import { models } from './calls';
 
-class Models {
-  all = $state.raw<Model[]>([]);
-  loaded = $state(false);
-
+class Catalogue {
   /** Those that are here and can talk. */
   readonly talking = $derived(
-    this.all.filter((model) => ['installed', 'loading', 'loaded'].includes(model.state) && talks(model)),
+    (models.list ?? []).filter(
+      (model) => ['installed', 'loading', 'loaded'].includes(model.state) && talks(model),
+    ),
   );
+  readonly loaded = $derived(models.list !== null || models.failed !== null);
 
   #reading: Promise<void> | null = null;
 
   refresh(): Promise<void> {
-    this.#reading ??= models
-      .list()
-      .then(
-        (answer) => {
-          this.all = answer.models;
-          this.loaded = true;
-        },
-        () => {
-          this.loaded = true;
-        },
-      )
-      .finally(() => (this.#reading = null));
+    this.#reading ??= models.load().finally(() => (this.#reading = null));
     return this.#reading;
   }
 
-  named(name: string): Model | undefined {
-    return this.all.find((model) => model.name === name || model.aliases.includes(name));
+  named(name: string): Model | null {
+    return models.get(name);
   }
 
   /** Whether pictures may be sent; unknown models are given the benefit of the doubt, the server decides. */
@@ -50,4 +39,4 @@ export function goodFor(model: Model): string {
   return purposes(model).join(', ') || model.description || '';
 }
 
-export const catalogue = new Models();
+export const catalogue = new Catalogue();

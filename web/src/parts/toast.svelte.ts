@@ -38,7 +38,7 @@ export function toast(text: string, options: Options = {}): number {
 
 /**
  * What an error says to a person. The server's own sentence names the matter but is English; in another language the
- * translated sentence of its code goes before it.
+ * translated sentence of its code stands in its place.
  */
 export function reason(error: unknown): string {
   if (error instanceof ApiError) {
