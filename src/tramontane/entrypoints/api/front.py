@@ -18,6 +18,7 @@ from tramontane.foundation.errors import Overloaded, TramontaneError
 OPEN_WHILE_DRAINING = frozenset({"/healthz", "/readyz", "/metrics"})
 # An export brought along from elsewhere is larger than any question; it is read by one request at a time.
 LARGER_BODIES = {"/v1/conversations/import": 50_000_000}
+NOT_KEPT = [(b"cache-control", b"no-store")]
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +50,10 @@ class FrontDoor:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), *named]
+                headers = message.get("headers", [])
+                # Answers are somebody's own; only what says so itself may be kept by browsers and proxies.
+                kept = [] if any(name == b"cache-control" for name, _ in headers) else NOT_KEPT
+                message["headers"] = [*headers, *named, *kept]
             await send(message)
 
         self._doors.drain.enter()

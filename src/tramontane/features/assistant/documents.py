@@ -6,7 +6,7 @@ A new version names the one it was made from; made from an older one it is refus
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from tramontane.features.assistant import store
 from tramontane.features.assistant.nouns import Owner
@@ -17,6 +17,8 @@ from tramontane.foundation.ids import new_id
 
 NO_DOCUMENT = "there is no document of that id in this conversation"
 MOST_VERSIONS = 1000
+MOST_CHARACTERS = 20_000_000
+"""Of all versions together, since they are read and shown together."""
 
 
 class NewDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +94,10 @@ def add_version(
         message = f"the newest version is {found.version}, yours was made from {base}; read it and make yours from it"
         raise Conflict(message, param="base_version", code="not_the_newest")
     if found.version >= MOST_VERSIONS:
-        raise Conflict(f"a document has at most {MOST_VERSIONS} versions; begin a new one")
+        raise Conflict(f"a document has at most {MOST_VERSIONS} versions; begin a new one", code="document_full")
+    if _characters(connection, owner, document_id) + len(version.content) > MOST_CHARACTERS:
+        message = f"a document's versions have at most {MOST_CHARACTERS} characters together; begin a new one"
+        raise Conflict(message, code="document_full")
     number = found.version + 1
     _add_version(connection, owner, document_id, msgspec.structs.replace(version, version=number))
     return _changed(connection, owner, found, {"version": number, "updated_ns": version.created_ns})
@@ -111,6 +116,12 @@ def remove(connection: Connection, owner: Owner, conversation_id: str, document_
     _document(connection, owner, conversation_id, document_id, lock=True)
     for table in (document_version, document):
         connection.execute(delete(table).where(*store.inside(table, owner), table.c.document_id == document_id))
+
+
+def _characters(connection: Connection, owner: Owner, document_id: str) -> int:
+    where = (*store.inside(document_version, owner), document_version.c.document_id == document_id)
+    query = select(func.coalesce(func.sum(func.length(document_version.c.content)), 0)).where(*where)
+    return int(connection.execute(query).scalar_one())
 
 
 def _conversation(connection: Connection, owner: Owner, conversation_id: str) -> None:

@@ -23,10 +23,10 @@ def whole(connection: Connection, owner: Owner, conversation_id: str) -> dict[st
     return exported(one, store.tree(connection, owner, conversation_id))
 
 
-def page(connection: Connection, owner: Owner, offset: int, limit: int) -> list[dict[str, Any]]:
-    """Some of an owner's conversations, to be written one after the other."""
-    found = store.listed(connection, owner, {}, offset, limit)
-    return [exported(one, store.tree(connection, owner, one.conversation_id)) for one in found]
+def some(connection: Connection, owner: Owner, conversation_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Some of an owner's conversations, to be written one after the other; without those deleted meanwhile."""
+    found = (store.one(connection, owner, one) for one in conversation_ids)
+    return [exported(one, store.tree(connection, owner, one.conversation_id)) for one in found if one is not None]
 
 
 def markdown(connection: Connection, owner: Owner, conversation_id: str) -> str:

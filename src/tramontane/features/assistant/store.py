@@ -3,11 +3,11 @@
 Called inside a transaction by the verbs of this room; decides nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, delete, insert, literal, select, update
+from sqlalchemy import Connection, Table, bindparam, case, delete, func, insert, literal, null, select, update
 
 from tramontane.features.assistant import index
 from tramontane.features.assistant.nouns import Conversation, Entry, Owner
@@ -18,6 +18,20 @@ _decode = msgspec.json.decode
 _CONVERSATION_JSON = ("tools", "completion_args", "metadata")
 _ENTRY_JSON = ("body", "usage")
 _CONVERSATION_COLUMNS = [conversation.c[name] for name in Conversation.__struct_fields__]
+LONGEST_LISTED = 20_000
+_EMPTY = {"tools": literal("[]"), "completion_args": literal("{}")}
+
+
+def _brief(column: Any) -> Any:
+    """A column as lists show it: a thousand conversations may each hold long texts, which belong to the one that is opened."""
+    if column.name not in ("description", "instructions", "tools", "completion_args", "metadata"):
+        return column
+    return case((func.length(column) > LONGEST_LISTED, _EMPTY.get(column.name, null())), else_=column).label(
+        column.name
+    )
+
+
+_BRIEF_COLUMNS = [_brief(column) for column in _CONVERSATION_COLUMNS]
 _ENTRY_COLUMNS = [entry.c[name] for name in Entry.__struct_fields__]
 
 _ONE = (
@@ -100,18 +114,25 @@ def taken_origins(connection: Connection, owner: Owner, origins: Sequence[str]) 
 
 def listed(
     connection: Connection, owner: Owner, filters: Mapping[str, Any], offset: int, limit: int | None
-) -> list[Conversation]:
-    """A page of this owner's conversations: pinned first, then the latest."""
+) -> Iterator[Conversation]:
+    """A page of this owner's conversations, one by one: pinned first, then the latest. Very long settings are left out."""
     columns = conversation.c
     query = (
-        select(*_CONVERSATION_COLUMNS)
+        select(*_BRIEF_COLUMNS)
         .where(*inside(conversation, owner), columns.owner_id == owner.owner_id)
         .where(*(columns[name] == value for name, value in filters.items()))
         .order_by(columns.pinned.desc(), columns.updated_ns.desc(), columns.conversation_id)
         .offset(offset)
         .limit(limit)
     )
-    return [_conversation(row._asdict()) for row in connection.execute(query)]
+    return (_conversation(row._asdict()) for row in connection.execute(query))
+
+
+def ids(connection: Connection, owner: Owner) -> list[str]:
+    """All conversations of this owner, the latest first."""
+    columns = conversation.c
+    query = select(columns.conversation_id).where(*inside(conversation, owner), columns.owner_id == owner.owner_id)
+    return list(connection.execute(query.order_by(columns.updated_ns.desc(), columns.conversation_id)).scalars())
 
 
 def add_entries(
@@ -134,6 +155,14 @@ def change_entry(
 ) -> int:
     where = (*_of(entry, owner, conversation_id), entry.c.entry_id == entry_id)
     return _changed(connection, entry, where, _encoded(dict(values), _ENTRY_JSON))
+
+
+def keep_running(
+    connection: Connection, owner: Owner, conversation_id: str, entry_id: str, body: Mapping[str, Any]
+) -> int:
+    """What there is so far of an answer; 0 once it is over, for a keeping that comes late must not undo the end."""
+    where = (*_of(entry, owner, conversation_id), entry.c.entry_id == entry_id, entry.c.status == "running")
+    return _changed(connection, entry, where, _encoded({"body": dict(body)}, _ENTRY_JSON))
 
 
 def one_entry(connection: Connection, owner: Owner, conversation_id: str, entry_id: str) -> Entry | None:

@@ -79,7 +79,7 @@ class Turns:
         if turn.send_key is not None and store.sent(connection, owner, conversation_id, turn.send_key):
             raise already_sent()
         entries = self._before(connection, owner, one, turn.from_entry_id)
-        instructions = [project_instructions(connection, owner, one.project_id), one.instructions or ""]
+        instructions = _instructions(connection, owner, one)
         if not turn.store:
             return self._unstored(owner, one, entries, turn, instructions, output_id)
         return self._write(connection, owner, one, entries, turn, instructions, output_id)
@@ -99,7 +99,7 @@ class Turns:
         )  # fmt: skip
         if turn.completion_args is not None:
             one = msgspec.structs.replace(one, completion_args=turn.completion_args)
-        instructions = [project_instructions(connection, owner, one.project_id), one.instructions or ""]
+        instructions = _instructions(connection, owner, one)
         if not turn.store:
             return self._unstored(owner, one, entries, turn, instructions, output_id)
         store.add(connection, owner, one, fold(one.name or ""))
@@ -231,6 +231,15 @@ def project_instructions(connection: Connection, owner: Owner, project_id: str |
     if found is None:
         raise NotFound("there is no project of that id", param="project_id")
     return str(found)
+
+
+def _instructions(connection: Connection, owner: Owner, one: Conversation) -> list[str]:
+    """Those of a kept conversation. A project deleted while the conversation moved into it must not end it for ever."""
+    try:
+        of_project = project_instructions(connection, owner, one.project_id)
+    except NotFound:
+        of_project = ""
+    return [of_project, one.instructions or ""]
 
 
 def _check(before: Sequence[Entry], inputs: Sequence[Entry]) -> None:

@@ -3,10 +3,10 @@
 Inputs are a text or a list of entries; each becomes an entry of the room, files read and addresses refused on the way.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from tramontane.entrypoints.api.dialects.fields import (
     Effort,
@@ -34,12 +34,25 @@ from tramontane.features.assistant.nouns import NewConversation, NewEntry, NewTu
 from tramontane.foundation.errors import InvalidFields
 
 MOST_INPUTS = 10_000
+MOST_METADATA_BYTES = 16_384
+MOST_SETTINGS_BYTES = 262_144
+"""Of tools and of completion_args each, as they are kept: lists show them for every conversation."""
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Settings = TypeVar("Settings")
 LongText = Annotated[str, Field(max_length=200_000)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 BUILT_IN = frozenset({
     "web_search", "web_search_premium", "code_interpreter", "image_generation", "document_library", "connector",
 })  # fmt: skip
+
+
+def _small(written: dict[str, Any]) -> dict[str, Any]:
+    if len(msgspec.json.encode(written)) > MOST_METADATA_BYTES:
+        raise ValueError(f"metadata takes up to {MOST_METADATA_BYTES} bytes of JSON")
+    return written
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
 
 
 class Document(Part):
@@ -140,7 +153,14 @@ class CompletionArgs(BaseModel):
             if written.json_schema is None:
                 raise InvalidFields.of(field, "json_schema is missing; send {name, schema}", "missing")
             check_schema_numbers(written.json_schema.schema_, f"{field}.schema")
-        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
+        return _bounded("completion_args", self.model_dump(mode="json", exclude_none=True, by_alias=True))
+
+
+def _bounded(field: str, settings: Settings) -> Settings:
+    """Raises InvalidFields for what would weigh on every list of conversations."""
+    if len(msgspec.json.encode(settings)) > MOST_SETTINGS_BYTES:
+        raise InvalidFields.of(field, f"{field} takes up to {MOST_SETTINGS_BYTES} bytes of JSON; send less")
+    return settings
 
 
 def _known_tools(written: Any) -> Any:
@@ -188,7 +208,7 @@ class StartBody(TurnBody):
     guardrails: Annotated[list[Any], Field(max_length=0)] | None = None
     name: Label | None = None
     description: LongText | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     project_id: Id | None = None
 
     def read(self) -> NewConversation:
@@ -203,7 +223,7 @@ class StartBody(TurnBody):
             name=None if self.name is None else clean(self.name),
             description=None if self.description is None else clean(self.description),
             instructions=None if self.instructions is None else clean(self.instructions),
-            tools=[tool.model_dump(mode="json", exclude_none=True) for tool in self.tools or ()],
+            tools=_bounded("tools", [tool.model_dump(mode="json", exclude_none=True) for tool in self.tools or ()]),
             completion_args=self.completion_args.read() if self.completion_args is not None else {},
             metadata=self.metadata,
             project_id=self.project_id,
@@ -228,7 +248,7 @@ class RestartBody(TurnBody):
     """`POST /v1/conversations/{id}/restart`."""
 
     from_entry_id: Id
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     guardrails: Annotated[list[Any], Field(max_length=0)] | None = None
 
     def turn(self, request_id: str, deadline_ms: int | None, send_key: str | None) -> NewTurn:
@@ -250,7 +270,7 @@ class ChangeBody(BaseModel):
     model: Name | None = None
     instructions: LongText | None = None
     completion_args: CompletionArgs | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
 
     def read(self) -> dict[str, Any]:
         """Only what was sent. Raises InvalidFields for emptying what must be there."""

@@ -1,5 +1,6 @@
 """Looking at conversations: lists, one, its history as a path or as a tree, its messages, and search."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,9 +62,9 @@ def _list(
     connection: Connection, owner: Owner, filters: dict[str, Any], metadata: dict[str, Any] | None, page: int, size: int
 ) -> list[Conversation]:
     if metadata is None:
-        return store.listed(connection, owner, filters, page * size, size)
-    found = [one for one in store.listed(connection, owner, filters, 0, None) if metadata_fits(one.metadata, metadata)]
-    return found[page * size : (page + 1) * size]
+        return list(store.listed(connection, owner, filters, page * size, size))
+    found = (one for one in store.listed(connection, owner, filters, 0, None) if metadata_fits(one.metadata, metadata))
+    return list(itertools.islice(found, page * size, (page + 1) * size))
 
 
 def _history(

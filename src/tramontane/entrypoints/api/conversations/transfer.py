@@ -11,12 +11,12 @@ from starlette.responses import Response, StreamingResponse
 from tramontane.entrypoints.api.conversations.shapes import json_response
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.entrypoints.api.presence import ClientGone
-from tramontane.features.assistant import exporting, importing
+from tramontane.features.assistant import exporting, importing, store
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import Owner
 from tramontane.foundation.errors import BadRequest, InvalidFields, Overloaded
 
-PAGE = 50
+PAGE = 10
 MOST_WAITING = 4
 SLOWEST_UPLOAD_S = 300
 _HEAD = msgspec.json.encode({"format": exporting.FORMAT, "version": exporting.VERSION})[:-1] + b',"conversations":['
@@ -80,8 +80,8 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @needs_key
     async def everything(request: Request) -> Response:
         owner = Owner.of(request.state.caller)
-        first = await assistant.read(exporting.page, owner, 0, PAGE)
-        return _file(StreamingResponse(_written(assistant, owner, first), media_type="application/json"), "json")
+        ids = await assistant.read(store.ids, owner)
+        return _file(StreamingResponse(_written(assistant, owner, ids), media_type="application/json"), "json")
 
     @routes.post("/v1/conversations/import", tags=["conversations"], summary="Bring an export of another product in")
     @needs_key
@@ -103,15 +103,16 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
         return _file(Response(text.encode(), media_type="text/markdown; charset=utf-8"), "md")
 
 
-async def _written(assistant: Assistant, owner: Owner, page: list[dict[str, object]]) -> AsyncIterator[bytes]:
-    """Page by page, so that ten thousand conversations never stand in memory together."""
+async def _written(assistant: Assistant, owner: Owner, ids: list[str]) -> AsyncIterator[bytes]:
+    """Page by page, so that ten thousand conversations never stand in memory together; by ids that are known from the
+    start, so that none is missed or written twice when one changes its place meanwhile."""
     yield _HEAD
-    offset = 0
-    while page:
-        offset += len(page)
-        joined = b",".join(msgspec.json.encode(one) for one in page)
-        page = await assistant.read(exporting.page, owner, offset, PAGE) if len(page) == PAGE else []
-        yield joined + (b"," if page else b"")
+    begun = False
+    for first in range(0, len(ids), PAGE):
+        page = await assistant.read(exporting.some, owner, ids[first : first + PAGE])
+        if page:
+            yield (b"," if begun else b"") + b",".join(msgspec.json.encode(one) for one in page)
+            begun = True
     yield b"]}"
 
 

@@ -1,0 +1,104 @@
+"""What one person keeps may not weigh on everybody: settings, lists, exports and documents are bounded, answers uncached."""
+
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import delete
+from tests.entrypoints.api.conversations.test_asking import append, start
+from tests.entrypoints.api.conversations.test_beside import sent
+
+from tramontane.entrypoints.api.conversations import transfer
+from tramontane.features.assistant import documents
+from tramontane.features.assistant.assistant import Assistant
+from tramontane.features.assistant.tables import project
+from tramontane.foundation.store.database import Database
+
+
+async def test_settings_of_a_conversation_are_bounded(client: httpx2.AsyncClient) -> None:
+    tool = {"type": "function", "function": {"name": "f", "description": "x" * 300_000, "parameters": {}}}
+    for heavy in (
+        {"metadata": {"a": "x" * 20_000}},
+        {"tools": [tool]},
+        {"completion_args": {"prediction": {"type": "content", "content": "x" * 300_000}}},
+    ):
+        body = {"model": "fake", "inputs": "hello", **heavy}
+        assert (await client.post("/v1/conversations", json=body)).status_code == 422, list(heavy)
+    begun = await start(client, metadata={"a": "x" * 10_000})
+    path = f"/v1/conversations/{begun['conversation_id']}"
+    await sent(client, "PATCH", path, {"metadata": {"a": "x" * 20_000}}, 422)
+
+
+async def test_lists_leave_very_long_settings_to_the_one_that_is_opened(client: httpx2.AsyncClient) -> None:
+    tool = {"type": "function", "function": {"name": "f", "description": "x" * 30_000, "parameters": {}}}
+    heavy: dict[str, Any] = {
+        "instructions": "y" * 30_000, "tools": [tool], "completion_args": {"stop": ["z"], "tool_choice": "none"},
+        "metadata": {"kind": "heavy"},
+    }  # fmt: skip
+    begun = await start(client, **heavy)
+    await start(client, instructions="short", metadata={"kind": "light"})
+    light, listed = await sent(client, "GET", "/v1/conversations")
+    assert (light["instructions"], listed["instructions"], listed["tools"]) == ("short", None, [])
+    assert (listed["completion_args"], listed["metadata"]) == (heavy["completion_args"], heavy["metadata"])
+    (found,) = await sent(client, "GET", '/v1/conversations?metadata={"kind":"heavy"}')
+    assert found == listed
+    shown = await sent(client, "GET", f"/v1/conversations/{begun['conversation_id']}")
+    assert shown["instructions"] == heavy["instructions"] and len(shown["tools"]) == 1
+    exported = await sent(client, "GET", "/v1/conversations/export")
+    assert exported["conversations"][1]["instructions"] == heavy["instructions"]
+
+
+async def test_an_export_misses_and_repeats_nothing_while_the_list_moves(
+    client: httpx2.AsyncClient, assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "PAGE", 2)
+    begun = [(await start(client, f"number {number}"))["conversation_id"] for number in range(5)]
+    read, pages = assistant.read, 0
+
+    async def moving(work: Any, *args: object) -> Any:
+        """Between two pages the oldest conversation becomes the newest, and the newest goes."""
+        nonlocal pages
+        if work.__name__ in ("some", "page"):
+            pages += 1
+            if pages == 2:
+                monkeypatch.setattr(assistant, "read", read)
+                await append(client, begun[0], "and again")
+                await sent(client, "DELETE", f"/v1/conversations/{begun[4]}", status=204)
+                monkeypatch.setattr(assistant, "read", moving)
+        return await read(work, *args)
+
+    monkeypatch.setattr(assistant, "read", moving)
+    exported = await sent(client, "GET", "/v1/conversations/export")
+    assert sorted(one["id"] for one in exported["conversations"]) == sorted(begun)
+
+
+async def test_a_documents_versions_are_bounded_together(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "MOST_CHARACTERS", 100)
+    begun = await start(client)
+    path = f"/v1/conversations/{begun['conversation_id']}/documents"
+    made = await sent(client, "POST", path, {"title": "T", "kind": "code", "content": "é" * 60})
+    versions = f"{path}/{made['id']}/versions"
+    await sent(client, "POST", versions, {"content": "é" * 40, "base_version": 1})
+    refused = await sent(client, "POST", versions, {"content": "é", "base_version": 2}, 409)
+    assert refused["code"] == "document_full"
+
+
+async def test_a_project_gone_under_a_conversation_does_not_end_it(
+    client: httpx2.AsyncClient, database: Database
+) -> None:
+    """Deleted in the moment in which the conversation moved in: with several writers neither sees the other."""
+    made = await sent(client, "POST", "/v1/projects", {"name": "Wind", "instructions": "Speak of wind."})
+    begun = await start(client, project_id=made["id"])
+    with database.write() as connection:
+        connection.execute(delete(project))
+    await append(client, begun["conversation_id"])
+    await sent(client, "POST", "/v1/conversations", {"model": "fake", "inputs": "x", "project_id": made["id"]}, 404)
+
+
+async def test_no_browser_and_no_proxy_keeps_an_answer(client: httpx2.AsyncClient) -> None:
+    begun = await start(client)
+    path = f"/v1/conversations/{begun['conversation_id']}"
+    for asked in ("/v1/conversations", path, f"{path}/history", f"{path}/export", "/v1/models", "/v1/nothing"):
+        assert (await client.get(asked)).headers.get_list("cache-control") == ["no-store"], asked
