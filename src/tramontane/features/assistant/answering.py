@@ -96,6 +96,7 @@ class Run:
         self._outbox: list[Event] = []
         self._news = asyncio.Event()
         self._over = False
+        self._making = False
         self._task = asyncio.create_task(self._make(), name=f"answer {turn.output_id}")
 
     @property
@@ -148,10 +149,15 @@ class Run:
             return False
         self._ended_as = status
         self.status = status
-        self._task.cancel()
+        if self._making:
+            self._task.cancel()
+        else:
+            # A task cancelled before its first step never runs at all: nobody would write the end down.
+            asyncio.get_running_loop().call_soon(self._task.cancel)
         return True
 
     async def _make(self) -> None:
+        self._making = True
         keeping = asyncio.create_task(self._keep_regularly()) if self.turn.stored else None
         try:
             word = await self._read()

@@ -45,6 +45,8 @@ class Assistant:
         self._engine = engine
         self._live: set[str] = set()
         self._runs: dict[str, Run] = {}
+        self._opening: dict[str, Turn] = {}
+        self._unwanted: set[str] = set()
         self._titles: set[asyncio.Task[None]] = set()
         self.turns = Turns(self.numbers, clock.now_ns, self.runner_id, self.is_live)
 
@@ -91,14 +93,16 @@ class Assistant:
         owner = Owner.of(caller)
         if await self.read(store.one, owner, conversation_id) is None:
             raise NotFound(UNKNOWN)
+        waiting = self._give_up_waiting(owner, conversation_id)
         runs = [run for run in self._runs.values() if run.turn.conversation.conversation_id == conversation_id]
         stopped = [run for run in runs if run.turn.owner == owner and run.stop()]
         for run in stopped:
             await run.finished()
-        return bool(stopped)
+        return bool(stopped) or waiting
 
     async def forget(self, owner: Owner, conversation_id: str) -> None:
         """Delete a conversation with everything on it. Raises NotFound."""
+        self._give_up_waiting(owner, conversation_id)
         for run in [run for run in self._runs.values() if run.turn.conversation.conversation_id == conversation_id]:
             if run.turn.owner == owner:
                 await run.abandon()
@@ -136,6 +140,7 @@ class Assistant:
         one = turn.conversation
         args = one.completion_args if new.completion_args is None else new.completion_args
         answer: Answer | None = None
+        self._opening[output_id] = turn
         try:
             ask = ask_for(new.request_id, one.model, turn.messages, one.tools, args, new.deadline_ms)
             answer = await self._engine.open(caller, ask, dialect="conversations")
@@ -143,12 +148,28 @@ class Assistant:
         except BaseException as error:
             if answer is not None:
                 await answer.close()
+            self._unwanted.discard(output_id)
             await self._given_up(turn, saved, error)
             raise
+        finally:
+            del self._opening[output_id]
         run = Run(turn, answer, self, self.clock, begun_ns)
         self._runs[turn.output_id] = run
         run.whenever_over(lambda over: self._over(caller, over))
+        if output_id in self._unwanted:
+            self._unwanted.discard(output_id)
+            run.stop()
         return run
+
+    def _give_up_waiting(self, owner: Owner, conversation_id: str) -> bool:
+        """Have the turns that still wait for the engine end as soon as it would begin; False when none waits."""
+        waiting = [
+            turn.output_id
+            for turn in self._opening.values()
+            if turn.owner == owner and turn.conversation.conversation_id == conversation_id
+        ]
+        self._unwanted.update(waiting)
+        return bool(waiting)
 
     async def _begun(
         self, stored: bool, begin: Begin, owner: Owner, output_id: str
@@ -280,7 +301,7 @@ def _numbered(one: Entry, parent_id: str, number: int) -> Entry:
 
 
 def _keep(connection: Connection, turn: Turn, body: dict[str, Any]) -> None:
-    store.change_entry(connection, turn.owner, turn.conversation.conversation_id, turn.output_id, {"body": body})
+    store.keep_running(connection, turn.owner, turn.conversation.conversation_id, turn.output_id, body)
 
 
 def _close_entry(connection: Connection, turn: Turn, values: dict[str, Any], now_ns: int) -> None:
