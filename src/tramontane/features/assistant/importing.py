@@ -55,7 +55,9 @@ def read_upload(upload: bytes) -> Reading:
     reading = Reading(source="")
     portion: list[Imported] = []
     weight = 0
-    for data in documents(upload):
+    for held in documents(upload):
+        # A conversation taken along by itself stands in no list.
+        data = [held] if isinstance(held, dict) and not own.recognises(held) else held
         found = _format_of(data)
         if found is None:
             continue
@@ -80,8 +82,6 @@ def read_upload(upload: bytes) -> Reading:
 
 
 def _format_of(data: Any) -> Format | None:
-    if isinstance(data, dict) and not own.recognises(data):
-        data = [data]
     return next((one for one in FORMATS if one.recognises(data)), None)
 
 

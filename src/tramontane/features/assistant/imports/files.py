@@ -16,10 +16,28 @@ from tramontane.foundation.errors import BadRequest, TooLarge
 
 MOST_MEMBERS = 20_000
 MOST_BYTES = 150_000_000
+# What a parser makes of one byte can take thirty: empty lists, say. Counted without looking into strings, which is cheap
+# and leaves room for texts that are full of brackets and commas.
+MOST_CONTAINERS = 4_000_000
+MOST_VALUES = 6_000_000
+MOST_CONTAINERS_AT_ONCE = 250_000
+"""In one conversation: it is parsed in one go, during which nothing else of this process runs."""
+SEVERAL = "conversations"
 PIECE = 1 << 20
 _WANTED = re.compile(
     r"(?:^|/)(?:conversations(?:[-_]\d+)?|chat-[\w.-]+|chats?[\w.-]*|tramontane[\w.-]*)\.json$", re.ASCII
 )
+
+
+class Pieces(list[Any]):
+    """A list each item of which is parsed when it is looked at: a whole export at once would hold everything else up."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(_parsed, super().__iter__())
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        return [_parsed(one) for one in found] if isinstance(place, slice) else _parsed(found)
 
 
 def documents(content: bytes) -> Iterator[Any]:
@@ -27,6 +45,9 @@ def documents(content: bytes) -> Iterator[Any]:
     if content[:4] != b"PK\x03\x04":
         yield _decoded(content, "the file")
         return
+    # The directory is read whole before anybody could count it; each of its records begins with these bytes.
+    if content.count(b"PK\x01\x02") > MOST_MEMBERS:
+        raise _too_many()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             yield from _members(archive)
@@ -35,10 +56,7 @@ def documents(content: bytes) -> Iterator[Any]:
 
 
 def _members(archive: zipfile.ZipFile) -> Iterator[Any]:
-    members = archive.infolist()
-    if len(members) > MOST_MEMBERS:
-        raise TooLarge(f"the zip file holds more than {MOST_MEMBERS} files; send the conversations alone")
-    wanted = [member for member in members if _WANTED.search(member.filename) and not member.is_dir()]
+    wanted = [member for member in archive.infolist() if _WANTED.search(member.filename) and not member.is_dir()]
     if not wanted:
         raise BadRequest("no conversations are in this zip file; send an export of ChatGPT, Le Chat or Open WebUI")
     left = MOST_BYTES
@@ -61,10 +79,42 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> tu
 
 
 def _decoded(content: bytes, name: str) -> Any:
+    if content.count(b"[") + content.count(b"{") > MOST_CONTAINERS or content.count(b",") > MOST_VALUES:
+        raise TooLarge(f"{name} holds more lists, objects or values than can be read at once; send it in parts")
+    content = content.removeprefix(b"\xef\xbb\xbf")
     try:
-        return msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"))
+        if _is_list(content):
+            return _pieces(content)
+        data = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        return {
+            key: _pieces(piece) if key == SEVERAL and _is_list(memoryview(piece)) else _parsed(piece)
+            for key, piece in data.items()
+        }
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         raise BadRequest(f"{name} is not valid JSON; send the export as it was downloaded") from None
+
+
+def _is_list(content: bytes | memoryview) -> bool:
+    return re.match(rb"[ \t\r\n]*\[", content) is not None
+
+
+def _pieces(content: bytes | msgspec.Raw) -> Pieces:
+    return Pieces(msgspec.json.decode(content, type=list[msgspec.Raw]))
+
+
+def _parsed(piece: msgspec.Raw) -> Any:
+    """None for what cannot be one conversation, which its reader then names."""
+    content = memoryview(piece).tobytes()
+    if content.count(b"[") + content.count(b"{") > MOST_CONTAINERS_AT_ONCE:
+        return None
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _too_many() -> TooLarge:
+    return TooLarge(f"the zip file holds more than {MOST_MEMBERS} files; send the conversations alone")
 
 
 def _reason(error: Exception) -> str:
