@@ -158,6 +158,6 @@ async def test_last_use_is_written_off_the_path_and_never_goes_back(world: World
     world.clock.jump_ns(-HOUR_NS)
     late = Callers(world.database, world.clock)
     await late.caller_for(secret)
-    await late.write_used()
+    await late.close()
     assert world.keys.find(world.mine, "app").last_used_ns == used_ns
     assert made.last_used_ns is None

@@ -58,6 +58,5 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     @needs_administrator
     async def reset(request: Request, person_id: str) -> Response:
         scope, by = Scope.of(request.state.caller), request.state.caller.person_id
-
         made = await web.database.run_write(lambda: web.accounts.invitations.reset(scope, person_id, by=by))
         return answer(link(made), 201)

@@ -18,6 +18,7 @@ from tramontane.entrypoints.web.answers import (
     session_object,
 )
 from tramontane.entrypoints.web.ports import WebDoors
+from tramontane.records.access.nouns import Session
 
 
 class SignIn(Fields):
@@ -27,6 +28,16 @@ class SignIn(Fields):
 
 class Move(Fields):
     workspace_id: str = Field(max_length=100)
+
+
+def browser_object(one: Session, current: bool) -> dict[str, object]:
+    return {
+        "id": one.session_id,
+        "created_at": moment(one.created_ns),
+        "seen_at": moment(one.seen_ns),
+        "agent": one.agent,
+        "current": current,
+    }
 
 
 def add_routes(routes: APIRouter, web: WebDoors) -> None:
@@ -67,18 +78,8 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     @needs_person
     async def list_sessions(request: Request) -> Response:
         signed_in = request.state.signed_in
-        return answer(
-            [
-                {
-                    "id": one.session_id,
-                    "created_at": moment(one.created_ns),
-                    "seen_at": moment(one.seen_ns),
-                    "agent": one.agent,
-                    "current": one.session_id == signed_in.session_id,
-                }
-                for one in await sessions.listed(signed_in.person)
-            ]
-        )
+        found = await sessions.listed(signed_in.person)
+        return answer([browser_object(one, one.session_id == signed_in.session_id) for one in found])
 
     @routes.delete("/web/sessions/{session_id}", include_in_schema=False)
     @needs_person

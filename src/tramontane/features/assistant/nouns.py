@@ -8,15 +8,12 @@ import hashlib
 import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from tramontane.foundation.nouns import Caller
 
-Kind = Literal["message.input", "message.output", "function.call", "function.result"]
-Status = Literal["done", "running", "stopped", "interrupted", "failed"]
-NamedBy = Literal["", "model", "person", "import"]
 ROOT = "root"
 US = 1_000
 
@@ -45,7 +42,10 @@ def owner_of(caller: Caller) -> str:
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """One conversation without its entries. `head_entry_id` is the end of the branch that is shown."""
+    """One conversation without its entries. `head_entry_id` is the end of the branch that is shown.
+
+    `named_by`: nobody (empty), `model`, `person` or `import`.
+    """
 
     conversation_id: str
     owner_id: str
@@ -70,7 +70,11 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One node of a conversation's tree. `usage` and `model` stand on what a model wrote."""
+    """One node of a conversation's tree. `usage` and `model` stand on what a model wrote.
+
+    `kind`: `message.input`, `message.output`, `function.call` or `function.result`. `status`: `running`, then `done`,
+    `stopped`, `interrupted` or `failed`.
+    """
 
     entry_id: str
     parent_id: str | None

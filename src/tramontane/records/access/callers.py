@@ -59,10 +59,6 @@ class Callers:
         """Stop, and write down what is left."""
         await self._last_use.close()
 
-    async def write_used(self) -> None:
-        """Write when keys were last used."""
-        await self._last_use.write()
-
     def _known_now(self, key_id: str) -> _Known | None:
         with self._database.read() as connection:
             row = store.presented_key(connection, key_id)
