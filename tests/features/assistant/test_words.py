@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tramontane.features.assistant.titles import LONGEST, first_words, title_from
-from tramontane.features.assistant.words import LONGEST_WORD, excerpt, fold, query_words
+from tramontane.features.assistant.words import LONGEST_WORD, MOST_CHARACTERS, excerpt, fold, query_words
 
 
 @given(st.text())
@@ -77,3 +77,13 @@ def test_any_title_is_one_plain_short_line(said: str, question: str) -> None:
     assert 1 <= len(name) <= LONGEST + 1
     assert not any(unicodedata.category(letter) in ("Cc", "Cf") for letter in name)
     assert first_words(question)
+
+
+def test_a_hit_inside_writing_without_spaces_is_shown() -> None:
+    parts = excerpt("日本語の文章です。" * 50, query_words("文章"))
+    assert [part["text"] for part in parts if part["hit"]][:2] == ["文", "章"]
+
+
+def test_an_excerpt_looks_no_further_than_the_index_does() -> None:
+    """An answer may be far longer than what is found of it; each look at a word of it costs."""
+    assert not any(part["hit"] for part in excerpt("été " * MOST_CHARACTERS + "needle", ["needle"]))

@@ -13,7 +13,9 @@ MOST_CHARACTERS = 200_000
 MOST_QUERY_WORDS = 12
 EXCERPT = 160
 _WORD = re.compile(r"[^\W_]+")
-_SPACELESS = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
+_LETTERS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_SPACELESS = re.compile(f"([{_LETTERS}])")
+_SHOWN_WORD = re.compile(rf"[{_LETTERS}]|[^\W_{_LETTERS}]+")
 
 
 def fold(text: str) -> str:
@@ -33,10 +35,11 @@ def query_words(text: str) -> list[str]:
 
 def excerpt(text: str, words: Sequence[str]) -> list[dict[str, object]]:
     """A piece of the text around the first hit, cut into parts that are hits and parts that are not."""
+    text = text[:MOST_CHARACTERS]  # what lies beyond is found by nobody
     wanted = tuple(words)
     hits: list[tuple[int, int]] = []
     start, end = 0, min(len(text), EXCERPT)
-    for found in _WORD.finditer(text):
+    for found in _SHOWN_WORD.finditer(text):
         if hits and found.start() > end:
             break
         if _hit(found.group(), wanted):
