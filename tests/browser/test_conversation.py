@@ -1,0 +1,182 @@
+"""A conversation in a real browser: streaming, stop, versions and branches, the tree, drafts, two tabs, double sends."""
+
+from playwright.sync_api import Browser, expect
+from tests.browser.chat import Chat
+from tests.browser.people import Person
+from tests.browser.scripted_server import ScriptedServer
+
+# What the last answer held at each frame, as far as it changed.
+WATCH_GROWTH = """() => {
+  window.grown = [];
+  const look = () => {
+    const text = [...document.querySelectorAll('article.answer')].at(-1)?.querySelector('p')?.textContent ?? '';
+    if (text.startsWith('word') && text.length !== window.grown.at(-1)) window.grown.push(text.length);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def test_the_answer_grows_while_it_is_written(chat: Chat) -> None:
+    chat.page.evaluate(WATCH_GROWTH)
+    assert "word39" in chat.ask("slow:40").inner_text()
+    grown = chat.page.evaluate("window.grown")
+    assert len(grown) >= 10, grown
+    assert grown == sorted(grown)
+
+
+def test_stop_keeps_what_came_and_ends_the_computing(chat: Chat, scripted: ScriptedServer) -> None:
+    cancelled = scripted.cancelled
+    chat.send("slow:2000")
+    expect(chat.answers.last).to_contain_text("word5")
+    chat.button("chat.stop").click()
+    answer = chat.finished()
+    expect(answer).to_contain_text(chat.word("chat.stopped"))
+    expect(answer).not_to_contain_text("word1999")
+    chat.page.reload()
+    expect(chat.answers.last).to_contain_text("word5")
+    expect(chat.answers.last).to_contain_text(chat.word("chat.stopped"))
+    assert scripted.cancelled == cancelled + 1
+
+
+def test_another_answer_and_back_to_the_one_before(chat: Chat, person: Person) -> None:
+    chat.ask("first words")
+    chat.button("chat.regenerate").click()
+    chat.page.get_by_role("menuitem", name="scripted").click()
+    expect(chat.answers.last.get_by_text("2/2")).to_be_visible()
+    chat.finished()
+    chat.answers.last.get_by_role("button", name=chat.word("chat.previousVersion")).click()
+    expect(chat.answers.last.get_by_text("1/2")).to_be_visible()
+    entries = person.call("GET", f"/v1/conversations/{chat.kept()}/history?tree=true")["entries"]
+    assert [entry["type"] for entry in entries].count("message.output") == 2
+
+
+def test_an_edited_question_is_a_branch_and_the_old_one_stays(chat: Chat) -> None:
+    chat.ask("about rivers")
+    chat.ask("and their bridges")
+    first = chat.questions.first
+    first.get_by_role("button", name=chat.word("common.edit"), exact=True).click()
+    box = chat.page.get_by_label(chat.word("chat.editMessage"), exact=True)
+    expect(box).to_have_value("about rivers")
+    box.fill("about mountains")
+    box.press("Enter")
+    expect(chat.answers).to_have_count(1)
+    expect(chat.finished()).to_contain_text("about mountains")
+    expect(first.get_by_text("2/2")).to_be_visible()
+    first.get_by_role("button", name=chat.word("chat.previousVersion")).click()
+    expect(chat.answers).to_have_count(2)
+    expect(chat.answers.last).to_contain_text("and their bridges")
+    chat.page.reload()
+    expect(chat.answers.last).to_contain_text("and their bridges")
+
+
+def test_the_tree_shows_every_branch_and_leads_to_it(chat: Chat) -> None:
+    chat.ask("about rivers")
+    chat.questions.first.get_by_role("button", name=chat.word("common.edit"), exact=True).click()
+    box = chat.page.get_by_label(chat.word("chat.editMessage"), exact=True)
+    box.fill("about mountains")
+    box.press("Enter")
+    expect(chat.finished()).to_contain_text("about mountains")
+    chat.button("chat.tree").click()
+    panel = chat.page.get_by_role("complementary", name=chat.word("chat.tree"))
+    expect(panel.get_by_role("listitem")).to_have_count(4)
+    panel.get_by_role("button", name="You said: about rivers").click()
+    expect(chat.answers.last).to_contain_text("about rivers")
+    expect(panel.locator("[aria-current=true]")).to_have_count(2)
+
+
+def test_a_draft_survives_a_reload_and_belongs_to_its_chat(chat: Chat) -> None:
+    chat.ask("one")
+    chat.field.press_sequentially("half a thou")
+    chat.page.reload()
+    expect(chat.field).to_have_value("half a thou")
+    chat.page.goto("/")
+    expect(chat.field).to_have_value("")
+    chat.page.go_back()
+    expect(chat.field).to_have_value("half a thou")
+
+
+def test_a_double_click_on_send_sends_once(chat: Chat, scripted: ScriptedServer) -> None:
+    asked = len(scripted.asked)
+    chat.field.fill("only once, please")
+    chat.button("chat.send").dblclick()
+    chat.finished()
+    expect(chat.questions).to_have_count(1)
+    assert [one for one in scripted.asked[asked:] if one == "only once, please"] == ["only once, please"]
+
+
+def test_two_tabs_on_one_conversation_show_the_same(chat: Chat) -> None:
+    chat.ask("from the first tab")
+    other = Chat(chat.page.context.new_page()).open(f"/chat/{chat.kept()}")
+    expect(other.answers).to_have_count(1)
+    other.ask("from the second tab")
+    expect(chat.answers).to_have_count(2)
+    expect(chat.answers.last).to_contain_text("from the second tab")
+    # Both write at once: the first answer goes on, the second question comes back with the reason.
+    other.send("slow:60")
+    expect(other.answers.last).to_contain_text("word2")
+    chat.send("at the same time")
+    expect(chat.field).to_have_value("at the same time")
+    expect(other.finished()).to_contain_text("word59")
+    chat.page.reload()
+    expect(chat.answers.last).to_contain_text("word59")
+
+
+def test_a_failed_answer_says_so_and_one_can_ask_again(chat: Chat) -> None:
+    answer = chat.ask("fail")
+    expect(answer).to_contain_text("The beginning")
+    expect(answer.get_by_role("alert")).to_be_visible()
+    expect(chat.ask("again")).to_contain_text("You said: again")
+
+
+def test_a_temporary_chat_is_in_no_list(chat: Chat, person: Person) -> None:
+    chat.button("chat.makeTemporary").click()
+    chat.ask("nobody shall find this")
+    assert "nobody shall find this" not in str(person.call("GET", "/v1/conversations"))
+    chat.page.goto("/")
+    expect(chat.page.get_by_text(chat.word("chat.noChats"))).to_be_visible()
+
+
+def test_renaming_pinning_archiving_and_deleting(chat: Chat, person: Person) -> None:
+    chat.ask("to be renamed")
+    chat.kept()
+    chat.button("chat.chatMenu").click()
+    chat.item("chat.rename").click()
+    box = chat.page.get_by_role("dialog").get_by_label(chat.word("chat.name"), exact=True)
+    box.fill("Rivers")
+    box.press("Enter")
+    expect(chat.list.get_by_role("link", name="Rivers")).to_be_visible()
+    chat.button("chat.chatMenu").click()
+    chat.item("chat.pin").click()
+    expect(chat.list.get_by_text(chat.word("chat.pinned"))).to_be_visible()
+    chat.button("chat.chatMenu").click()
+    chat.item("chat.archive").click()
+    expect(chat.list.get_by_role("link", name="Rivers")).to_have_count(0)
+    chat.button("chat.listMenu").click()
+    chat.item("chat.showArchived").click()
+    expect(chat.page.get_by_role("link", name="Rivers")).to_be_visible()
+    chat.button("chat.chatMenu").click()
+    chat.item("common.delete").click()
+    expect(chat.page.get_by_role("link", name="Rivers")).to_have_count(0)
+    chat.page.goto("/")
+    expect(chat.page.get_by_text(chat.word("chat.noChats"))).to_be_visible()
+    assert person.call("GET", "/v1/conversations") == []
+
+
+def test_search_finds_words_of_an_answer_and_opens_it_there(chat: Chat, browser: Browser) -> None:
+    chat.ask("where does the quokka live")
+    chat.ask("something else entirely")
+    wanted = f"/chat/{chat.kept()}"
+    chat.page.goto("/")
+    chat.page.get_by_role("searchbox", name=chat.word("chat.search")).fill("quokka")
+    hit = chat.list.get_by_role("link").first
+    expect(hit.locator("mark").first).to_have_text("quokka")
+    hit.click()
+    chat.page.wait_for_url(f"**{wanted}#*")
+    expect(chat.answers.first).to_contain_text("quokka")
+
+
+def test_what_one_says_in_a_temporary_chat_or_others_said_is_not_found(chat: Chat, person: Person) -> None:
+    chat.ask("the wombat sleeps")
+    assert person.call("GET", "/v1/conversations/search?q=wombat")
+    assert not person.call("GET", "/v1/conversations/search?q=quokka")

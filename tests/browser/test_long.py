@@ -1,0 +1,80 @@
+"""Long conversations stay usable: a thousand messages, an answer of 200 kB, an answer at 200 tokens a second.
+
+Frames are compared with the display's own rate on the same machine in the same minute, with much room: this says that
+nothing is broken; how smooth it is, the benchmark says.
+"""
+
+import json
+from typing import Any
+
+from playwright.sync_api import Browser, expect
+from tests.browser.chat import Chat
+from tests.browser.frames import ratio_to_display
+from tests.browser.people import Person
+from tests.browser.scripted_server import PARAGRAPH, ScriptedServer
+
+LEAST_SHARE = 0.25
+
+
+def _imported(person: Person, messages: int) -> str:
+    """A conversation of that many messages, brought in the way an export comes back."""
+    person.call("POST", "/v1/conversations", json={"model": "scripted", "inputs": "seed", "stream": False})
+    export = person.call("GET", "/v1/conversations/export")
+    one = export["conversations"][0]
+    person.call("DELETE", f"/v1/conversations/{one['id']}")
+    question, answer = one["entries"]
+    entries: list[dict[str, Any]] = []
+    for number in range(messages // 2):
+        parent = f"a{number - 1}" if number else None
+        said = f"answer {number}\n\n{PARAGRAPH}"
+        entries.append({**question, "id": f"q{number}", "parent_id": parent, "body": {"content": f"question {number}"}})
+        entries.append({**answer, "id": f"a{number}", "parent_id": f"q{number}", "body": {"content": said}})
+    one.update(id="conv_long", name="A long one", entries=entries, head_entry_id=entries[-1]["id"])
+    brought = person.call("POST", "/v1/conversations/import", content=json.dumps(export).encode())
+    assert brought["imported"] == 1, brought
+    made: str = person.call("GET", "/v1/conversations")[0]["id"]
+    return made
+
+
+def test_a_thousand_messages(browser: Browser, person: Person) -> None:
+    made = _imported(person, 1000)
+    with person.window(browser) as context:
+        chat = Chat(context.new_page()).open(f"/chat/{made}")
+        expect(chat.answers).to_have_count(500)
+        expect(chat.answers.last).to_contain_text("answer 499")
+        expect(chat.answers.last).to_be_in_viewport()
+        chat.send("paced:600")
+        expect(chat.answers.last).to_have_attribute("aria-busy", "true")
+        rate, share = ratio_to_display(chat.page)
+        print(f"1,000 messages, streaming: {rate:.0f} frames/s, {share:.2f} of the display's rate")
+        assert share > LEAST_SHARE
+        # A wheel, not a script: only a person lets go of the end of an answer that grows.
+        chat.answers.last.hover()
+        while chat.answers.first.bounding_box()["y"] < 0:  # type: ignore[index]
+            chat.page.mouse.wheel(0, -200_000)
+            chat.page.wait_for_timeout(50)
+        expect(chat.answers.first).to_be_in_viewport()
+        expect(chat.answers.first.locator("table")).to_be_visible()
+
+
+def test_an_answer_of_200_kilobytes(chat: Chat) -> None:
+    chat.ask("long:200000")
+    chat.page.reload()
+    expect(chat.answers.last).to_contain_text("tramontane")
+    chat.field.press_sequentially("typed while it is long")
+    expect(chat.field).to_have_value("typed while it is long")
+    rate, share = ratio_to_display(chat.page, 1000)
+    print(f"200 kB answer, at rest: {rate:.0f} frames/s, {share:.2f} of the display's rate")
+    assert share > LEAST_SHARE
+    assert chat.answers.last.locator("table").count() >= 200_000 // len(PARAGRAPH)
+
+
+def test_frames_while_streaming_at_200_tokens_a_second(chat: Chat, scripted: ScriptedServer) -> None:
+    scripted.tokens_per_s = 200.0
+    chat.send("paced:2000")
+    expect(chat.answers.last).to_contain_text("tramontane")
+    rate, share = ratio_to_display(chat.page)
+    print(f"200 tokens/s: {rate:.0f} frames/s, {share:.2f} of the display's rate")
+    assert share > LEAST_SHARE
+    chat.button("chat.stop").click()
+    chat.finished()
