@@ -215,3 +215,37 @@ async def test_a_reset_is_of_no_use_once_its_person_has_left(world: World, accou
     accounts.people.remove(world.mine, ada.person.person_id)
     with pytest.raises(NotFound):
         await accounts.join(Wish(secret=made.secret, password="another four words"), None, "")
+
+
+async def test_a_reset_kept_until_its_person_has_joined_elsewhere_is_of_no_use(
+    world: World, accounts: Accounts
+) -> None:
+    """Else its holder would sign in as that person where the maker of the link administers nothing."""
+    boss = await accounts.sessions.signed_in(await signed_in(accounts, world.mine, "Boss", "administrator"))
+    ada = await accounts.sessions.signed_in(await signed_in(accounts, world.mine, "Ada"))
+    made = accounts.invitations.reset(world.mine, ada.person.person_id, by=boss.person.person_id)
+    world.places.join(world.sibling, ada.person.person_id, "administrator")
+    with pytest.raises(NotFound):
+        await accounts.join(Wish(secret=made.secret, password="another four words"), None, "")
+    await accounts.sign_in("ada@example.org", PASSWORD, "192.0.2.1", "")
+    of_operator = accounts.invitations.reset(world.mine, ada.person.person_id)
+    await accounts.join(Wish(secret=of_operator.secret, password="another four words"), None, "")
+
+
+@pytest.mark.parametrize("how", ["removed", "builder"])
+async def test_links_end_with_the_role_of_whoever_made_them(world: World, accounts: Accounts, how: str) -> None:
+    await signed_in(accounts, world.mine, "Boss", "administrator")
+    eve = await accounts.sessions.signed_in(await signed_in(accounts, world.mine, "Eve", "administrator"))
+    ada = await accounts.sessions.signed_in(await signed_in(accounts, world.mine, "Ada"))
+    by = eve.person.person_id
+    back = accounts.invitations.invite(world.mine, "administrator", by=by)
+    over = accounts.invitations.reset(world.mine, ada.person.person_id, by=by)
+    kept = accounts.invitations.invite(world.mine, "member", by=ada.person.person_id)
+    if how == "removed":
+        accounts.people.remove(world.mine, by)
+    else:
+        accounts.people.set_role(world.mine, by, "builder")
+    for link in (back, over):
+        with pytest.raises(NotFound):
+            await accounts.look(link.secret)
+    await accounts.look(kept.secret)

@@ -87,6 +87,12 @@ def revoke_kind(
     connection.execute(update(invitation).where(*where).values(revoked_ns=now_ns))
 
 
+def revoke_made_by(connection: Connection, scope: Scope, person_id: str, now_ns: int) -> None:
+    """End all open links that a person made in the workspace."""
+    where = (*_inside(scope), invitation.c.created_by == person_id, *_open(now_ns))
+    connection.execute(update(invitation).where(*where).values(revoked_ns=now_ns))
+
+
 def _one(connection: Connection, where: tuple[ColumnElement[bool], ...]) -> Invitation | None:
     row = connection.execute(select(invitation).where(*where)).one_or_none()
     return _invitation(row._asdict()) if row else None

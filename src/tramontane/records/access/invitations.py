@@ -92,12 +92,11 @@ class Invitations:
             role = people_store.role_of(connection, scope, person_id)
             if role is None:
                 raise NotFound(f"no person {person_id[:100]!r} in this workspace", param="person_id")
-            for place, _ in people_store.places_of(connection, scope.organisation_id, person_id):
-                if by is not None and people_store.role_of(connection, place.scope, by) != "administrator":
-                    raise Forbidden(
-                        "this person is in workspaces that you do not administer; whoever runs the server can make "
-                        "the link with `tramontane people reset`"
-                    )
+            if by is not None and not _administers(connection, by, scope.organisation_id, person_id):
+                raise Forbidden(
+                    "this person is in workspaces that you do not administer; whoever runs the server can make "
+                    "the link with `tramontane people reset`"
+                )
             now_ns = self._clock.now_ns()
             organisation_id = scope.organisation_id
             invitation_store.revoke_kind(connection, organisation_id, "password_reset", now_ns, person_id=person_id)
@@ -186,12 +185,25 @@ def _fulfil(connection: Connection, link: Invitation, newcomer: Newcomer, now_ns
 
 
 def _reset(connection: Connection, link: Invitation, newcomer: Newcomer, now_ns: int) -> str:
-    """A new password ends every session: whoever knew the old one is out."""
+    """A new password ends every session: whoever knew the old one is out.
+
+    Whoever made the link must still be entitled to it: its person may have joined other workspaces since.
+    """
     if link.person_id is None or people_store.role_of(connection, link.scope, link.person_id) is None:
+        raise NotFound(CLOSED, param="secret", code="link_closed")
+    by = link.created_by
+    if by is not None and not _administers(connection, by, link.organisation_id, link.person_id):
         raise NotFound(CLOSED, param="secret", code="link_closed")
     people_store.set_password(connection, link.organisation_id, link.person_id, newcomer.password_hash, now_ns)
     session_store.end_all(connection, link.organisation_id, link.person_id)
     return link.person_id
+
+
+def _administers(connection: Connection, by: str, organisation_id: str, person_id: str) -> bool:
+    """Whether `by` is an administrator of every workspace the person is in."""
+    places = people_store.places_of(connection, organisation_id, person_id)
+    roles = [people_store.role_of(connection, place.scope, by) for place, _ in places]
+    return all(role == "administrator" for role in roles)
 
 
 def _new_person(connection: Connection, link: Invitation, newcomer: Newcomer, now_ns: int) -> Person:

@@ -13,7 +13,7 @@ from tramontane.foundation.errors import Conflict, InvalidFields, NotFound
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope
-from tramontane.records.access import people_store, session_store, store
+from tramontane.records.access import invitation_store, people_store, session_store, store
 from tramontane.records.access.fields import checked_name, folded_email
 from tramontane.records.access.nouns import ROLES, Person, Role, Workspace
 from tramontane.records.access.places import Places
@@ -90,17 +90,22 @@ class People:
             if held == "administrator" and role != "administrator":
                 _keep_one(connection, scope)
             people_store.set_role(connection, scope, person_id, role)
+            if role != "administrator":
+                # Else a link made before and kept would bring the role back.
+                invitation_store.revoke_made_by(connection, scope, person_id, self._clock.now_ns())
 
     def remove(self, scope: Scope, person_id: str) -> list[str]:
-        """Take a person out of the workspace, with the keys they made in it, which act as theirs; gives those keys' names.
+        """Take a person out of the workspace, with the links and keys they made in it; gives those keys' names.
 
         Raises NotFound, Conflict for the last administrator.
         """
         with self._database.write() as connection:
             if _held_role(connection, scope, person_id) == "administrator":
                 _keep_one(connection, scope)
+            now_ns = self._clock.now_ns()
             people_store.remove_member(connection, scope, person_id)
-            return people_store.revoke_keys_of(connection, scope, person_id, self._clock.now_ns())
+            invitation_store.revoke_made_by(connection, scope, person_id, now_ns)
+            return people_store.revoke_keys_of(connection, scope, person_id, now_ns)
 
     def make_workspace(self, person: Person, name: str) -> Workspace:
         """A new workspace with this person as its administrator. Raises InvalidFields, Conflict for a name in use."""
