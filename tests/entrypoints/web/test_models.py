@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.entrypoints.web.conftest import Site
 from tests.entrypoints.web.studio_site import with_studio
+from tests.fakes.doors import KEY
 from tests.fakes.hub import FakeHub, running_hub
 from tests.fakes.studio import GATED, OPEN, Workbench, filled, installed_by_hand, opened_studio, until
 
@@ -71,6 +72,19 @@ async def test_roles(studio: Site, bench: Workbench, role: Role) -> None:
 async def test_without_a_session_nothing_opens(studio: Site) -> None:
     for method, path in [("GET", ""), ("GET", "/events"), *((method, f"/{OPEN}{verb}") for method, verb in CHANGES)]:
         assert (await studio.page().request(method, f"/web/models{path}")).status_code == 401, path
+
+
+async def test_neither_a_strangers_page_nor_a_key_opens_them(studio: Site) -> None:
+    ada = await studio.person("Ada", "administrator")
+    for method, verb in CHANGES:
+        foreign = await ada.client.request(method, f"/web/models/{OPEN}{verb}", headers={"x-tramontane-csrf": "x"})
+        assert (foreign.status_code, foreign.json()["code"]) == (403, "csrf"), verb
+        by_key = await studio.page().request(
+            method, f"/web/models/{OPEN}{verb}", headers={"authorization": f"Bearer {KEY}"}
+        )
+        assert by_key.status_code == 403, verb
+    answer = await ada.client.get("/web/models")
+    assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_another_workspaces_model_is_as_unknown_as_one_that_never_was(studio: Site, bench: Workbench) -> None:
