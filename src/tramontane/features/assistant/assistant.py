@@ -18,7 +18,7 @@ from tramontane.features.assistant.answering import Run
 from tramontane.features.assistant.completion import ask_for
 from tramontane.features.assistant.nouns import Entry, NewConversation, NewTurn, Numbers, Owner
 from tramontane.features.assistant.titles import title_ask, title_from
-from tramontane.features.assistant.turns import UNKNOWN, Turn, Turns
+from tramontane.features.assistant.turns import Turn, Turns
 from tramontane.features.assistant.words import fold
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import NotFound, TramontaneError
@@ -47,7 +47,7 @@ class Assistant:
         self._runs: dict[str, Run] = {}
         self._opening: dict[str, Turn] = {}
         self._unwanted: set[str] = set()
-        self._titles: set[asyncio.Task[None]] = set()
+        self._after: set[asyncio.Task[None]] = set()
         self.turns = Turns(self.numbers, clock.now_ns, self.runner_id, self.is_live)
 
     def is_live(self, entry_id: str | None) -> bool:
@@ -91,8 +91,7 @@ class Assistant:
     async def stop(self, caller: Caller, conversation_id: str) -> bool:
         """End what is being written in a conversation. Raises NotFound; False when nothing was."""
         owner = Owner.of(caller)
-        if await self.read(store.one, owner, conversation_id) is None:
-            raise NotFound(UNKNOWN)
+        await self.read(store.one, owner, conversation_id)
         waiting = self._give_up_waiting(owner, conversation_id)
         runs = [run for run in self._runs.values() if run.turn.conversation.conversation_id == conversation_id]
         stopped = [run for run in runs if run.turn.owner == owner and run.stop()]
@@ -106,16 +105,15 @@ class Assistant:
         for run in [run for run in self._runs.values() if run.turn.conversation.conversation_id == conversation_id]:
             if run.turn.owner == owner:
                 await run.abandon()
-        if not await self.write(_remove, owner, conversation_id):
-            raise NotFound(UNKNOWN)
+        await self.write(_remove, owner, conversation_id)
 
     async def close(self) -> None:
         """End what is being written, keeping what came, and wait for it."""
         tasks = [asyncio.create_task(run.abandon()) for run in list(self._runs.values())]
-        for title in list(self._titles):
+        for title in list(self._after):
             title.cancel()
-        if tasks or self._titles:
-            await asyncio.wait([*tasks, *self._titles], timeout=CLOSE_S)
+        if tasks or self._after:
+            await asyncio.wait([*tasks, *self._after], timeout=CLOSE_S)
 
     async def keep(self, turn: Turn, body: dict[str, Any]) -> None:
         await self.write(_keep, turn, body)
@@ -275,11 +273,11 @@ class Assistant:
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)
-        self._titles.add(task)
+        self._after.add(task)
         task.add_done_callback(self._done)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
-        self._titles.discard(task)
+        self._after.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.warning("after an answer: %s", task.exception())
 
@@ -314,8 +312,6 @@ def _name(connection: Connection, turn: Turn, name: str) -> None:
     store.name(connection, turn.owner, turn.conversation.conversation_id, name, fold(name))
 
 
-def _remove(connection: Connection, owner: Owner, conversation_id: str) -> bool:
-    if store.one(connection, owner, conversation_id, lock=True) is None:
-        return False
+def _remove(connection: Connection, owner: Owner, conversation_id: str) -> None:
+    store.one(connection, owner, conversation_id, lock=True)
     store.remove(connection, owner, conversation_id)
-    return True

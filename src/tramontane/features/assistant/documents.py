@@ -11,7 +11,6 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from tramontane.features.assistant import store
 from tramontane.features.assistant.nouns import Owner
 from tramontane.features.assistant.tables import document, document_version
-from tramontane.features.assistant.turns import UNKNOWN
 from tramontane.foundation.errors import Conflict, NotFound
 from tramontane.foundation.ids import new_id
 
@@ -57,14 +56,14 @@ _VERSION_COLUMNS = [document_version.c[name] for name in Version.__struct_fields
 
 def listed(connection: Connection, owner: Owner, conversation_id: str) -> list[Document]:
     """Raises NotFound."""
-    _conversation(connection, owner, conversation_id)
+    store.one(connection, owner, conversation_id)
     query = select(*_COLUMNS).where(*_of(owner, conversation_id)).order_by(document.c.created_ns)
     return [Document(**row._asdict()) for row in connection.execute(query)]
 
 
 def add(connection: Connection, owner: Owner, conversation_id: str, new: NewDocument, now_ns: int) -> Document:
     """Raises NotFound for the conversation or the entry."""
-    _conversation(connection, owner, conversation_id)
+    store.one(connection, owner, conversation_id)
     if new.entry_id is not None and store.one_entry(connection, owner, conversation_id, new.entry_id) is None:
         raise NotFound("there is no entry of that id in this conversation", param="entry_id")
     made = Document(
@@ -122,11 +121,6 @@ def _characters(connection: Connection, owner: Owner, document_id: str) -> int:
     where = (*store.inside(document_version, owner), document_version.c.document_id == document_id)
     query = select(func.coalesce(func.sum(func.length(document_version.c.content)), 0)).where(*where)
     return int(connection.execute(query).scalar_one())
-
-
-def _conversation(connection: Connection, owner: Owner, conversation_id: str) -> None:
-    if store.one(connection, owner, conversation_id) is None:
-        raise NotFound(UNKNOWN)
 
 
 def _document(

@@ -7,8 +7,6 @@ from sqlalchemy import Connection
 
 from tramontane.features.assistant import content, store
 from tramontane.features.assistant.nouns import Conversation, Entry, Owner, iso_time
-from tramontane.features.assistant.turns import UNKNOWN
-from tramontane.foundation.errors import NotFound
 
 FORMAT = "tramontane.conversations"
 VERSION = 1
@@ -18,28 +16,24 @@ SPEAKERS = {"message.output": "Assistant", "function.call": "Function call", "fu
 def whole(connection: Connection, owner: Owner, conversation_id: str) -> dict[str, Any]:
     """One conversation with all its branches. Raises NotFound."""
     one = store.one(connection, owner, conversation_id)
-    if one is None:
-        raise NotFound(UNKNOWN)
     return exported(one, store.tree(connection, owner, conversation_id))
 
 
 def some(connection: Connection, owner: Owner, conversation_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Some of an owner's conversations, to be written one after the other; without those deleted meanwhile."""
-    found = (store.one(connection, owner, one) for one in conversation_ids)
+    found = (store.find(connection, owner, one) for one in conversation_ids)
     return [exported(one, store.tree(connection, owner, one.conversation_id)) for one in found if one is not None]
 
 
 def markdown(connection: Connection, owner: Owner, conversation_id: str) -> str:
     """The branch that is shown, to be read. Raises NotFound."""
     one = store.one(connection, owner, conversation_id)
-    if one is None:
-        raise NotFound(UNKNOWN)
     entries = store.path(connection, owner, conversation_id, one.head_entry_id)
     return "\n\n".join(_written(one, entries)) + "\n"
 
 
 def exported(one: Conversation, entries: Sequence[Entry]) -> dict[str, Any]:
-    """What `import` reads back."""
+    """All there is of it; an import reads back all but tools, completion arguments, metadata and usage."""
     return {
         "id": one.conversation_id,
         "name": one.name,

@@ -121,7 +121,7 @@ def _write(connection: Connection, owner: Owner, one: Imported, numbers: Numbers
     kept = Conversation(
         conversation_id=new_id("conv"), owner_id=owner.owner_id, number=numbers.next(), name=name, named_by="import",
         model=one.model or _model_of(one.nodes), description=one.description, instructions=one.instructions,
-        metadata=one.metadata, pinned=one.pinned, archived=one.archived, origin=one.origin,
+        pinned=one.pinned, archived=one.archived, origin=one.origin,
         head_entry_id=ids.get(one.head_id or ""), preview=content.preview_of(question), created_ns=created_ns,
         updated_ns=one.updated_ns or created_ns,
     )  # fmt: skip
@@ -147,7 +147,7 @@ def _entry(node: Node, ids: dict[str, str], number: int, created_ns: int) -> Ent
     time_ns = node.created_ns or created_ns
     return Entry(
         entry_id=ids[node.node_id], parent_id=ids.get(node.parent_id or ""), kind=node.kind, role=node.role,
-        body=node.body, number=number, status=node.status, model=node.model, usage=node.usage, created_ns=time_ns,
+        body=node.body, number=number, status=node.status, model=node.model, created_ns=time_ns,
         completed_ns=time_ns,
     )  # fmt: skip
 

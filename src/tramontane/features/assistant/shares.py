@@ -11,7 +11,6 @@ from sqlalchemy import Connection, delete, insert, select
 from tramontane.features.assistant import store
 from tramontane.features.assistant.nouns import Entry, Owner
 from tramontane.features.assistant.tables import share
-from tramontane.features.assistant.turns import UNKNOWN
 from tramontane.foundation.errors import Conflict, NotFound
 from tramontane.foundation.ids import new_id
 from tramontane.records.access.store import person, service_key
@@ -34,8 +33,6 @@ _COLUMNS = [share.c[name] for name in Share.__struct_fields__]
 def add(connection: Connection, owner: Owner, conversation_id: str, now_ns: int) -> Share:
     """Raises NotFound; Conflict for a conversation without an entry."""
     one = store.one(connection, owner, conversation_id)
-    if one is None:
-        raise NotFound(UNKNOWN)
     if one.head_entry_id is None:
         raise Conflict("there is nothing in this conversation to share yet")
     name = one.name or one.preview or "…"
@@ -46,8 +43,7 @@ def add(connection: Connection, owner: Owner, conversation_id: str, now_ns: int)
 
 def listed(connection: Connection, owner: Owner, conversation_id: str) -> list[Share]:
     """The looks at one conversation. Raises NotFound."""
-    if store.one(connection, owner, conversation_id) is None:
-        raise NotFound(UNKNOWN)
+    store.one(connection, owner, conversation_id)
     where = (*store.inside(share, owner), share.c.conversation_id == conversation_id)
     query = select(*_COLUMNS).where(*where).order_by(share.c.created_ns.desc())
     return [Share(**row._asdict()) for row in connection.execute(query)]

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, bindparam, case, delete, func, insert,
 from tramontane.features.assistant import index
 from tramontane.features.assistant.nouns import Conversation, Entry, Owner
 from tramontane.features.assistant.tables import conversation, document, document_version, entry, share
+from tramontane.foundation.errors import NotFound
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
@@ -53,7 +54,15 @@ def _of(table: Table, owner: Owner, conversation_id: str) -> tuple[Any, ...]:
     return (*inside(table, owner), table.c.conversation_id == conversation_id)
 
 
-def one(connection: Connection, owner: Owner, conversation_id: str, *, lock: bool = False) -> Conversation | None:
+def one(connection: Connection, owner: Owner, conversation_id: str, *, lock: bool = False) -> Conversation:
+    """As `find`. Raises NotFound."""
+    found = find(connection, owner, conversation_id, lock=lock)
+    if found is None:
+        raise NotFound("there is no conversation of that id")
+    return found
+
+
+def find(connection: Connection, owner: Owner, conversation_id: str, *, lock: bool = False) -> Conversation | None:
     """The conversation, if it is this owner's; locked, nobody else changes it until the transaction ends."""
     values = {**msgspec.structs.asdict(owner), "conversation_id": conversation_id}
     row = connection.execute(_ONE_LOCKED if lock else _ONE, values).one_or_none()

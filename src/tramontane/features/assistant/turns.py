@@ -26,8 +26,6 @@ from tramontane.foundation.errors import Conflict, InvalidFields, NotFound
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.nouns import Message
 
-UNKNOWN = "there is no conversation of that id"
-
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One turn that is written down. `question` is set when the conversation has no name yet."""
@@ -72,8 +70,6 @@ class Turns:
     def go_on(self, connection: Connection, owner: Owner, conversation_id: str, turn: NewTurn, output_id: str) -> Turn:
         """The next turn of a conversation. Raises NotFound, Conflict (already_sent, answer_running), InvalidFields."""
         one = store.one(connection, owner, conversation_id, lock=turn.store)
-        if one is None:
-            raise NotFound(UNKNOWN)
         if turn.model is not None:
             one = msgspec.structs.replace(one, model=turn.model)
         if turn.send_key is not None and store.sent(connection, owner, conversation_id, turn.send_key):
@@ -89,8 +85,6 @@ class Turns:
     ) -> Turn:
         """A new conversation with a copy of the old one's entries up to `from_entry_id`, and a turn."""
         old = store.one(connection, owner, conversation_id)
-        if old is None:
-            raise NotFound(UNKNOWN)
         entries = self._before(connection, owner, old, turn.from_entry_id)
         now_ns = self._now_ns()
         one = msgspec.structs.replace(

@@ -14,8 +14,7 @@ from tramontane.entrypoints.api.policy import needs_key
 from tramontane.features.assistant import search, store
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import Conversation, Entry, Owner, clean, iso_time, metadata_fits
-from tramontane.features.assistant.turns import UNKNOWN
-from tramontane.foundation.errors import InvalidFields, NotFound
+from tramontane.foundation.errors import InvalidFields
 
 MOST_ROWS = 1000
 MESSAGES = ("message.input", "message.output")
@@ -71,8 +70,6 @@ def _history(
     connection: Connection, owner: Owner, conversation_id: str, whole: bool
 ) -> tuple[Conversation, Sequence[Entry]]:
     one = store.one(connection, owner, conversation_id)
-    if one is None:
-        raise NotFound(UNKNOWN)
     if whole:
         return one, store.tree(connection, owner, conversation_id)
     return one, store.path(connection, owner, conversation_id, one.head_entry_id)
@@ -111,8 +108,6 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @needs_key
     async def conversation(request: Request, conversation_id: str) -> Response:
         one = await assistant.read(store.one, Owner.of(request.state.caller), conversation_id)
-        if one is None:
-            raise NotFound(UNKNOWN)
         return json_response(conversation_shape(one, live))
 
     @routes.get("/v1/conversations/{conversation_id}/history", tags=["conversations"], summary="Its entries")

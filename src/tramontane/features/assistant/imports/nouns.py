@@ -25,12 +25,14 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     role: str | None = None
     model: str | None = None
     status: str = "done"
-    usage: dict[str, Any] | None = None
     created_ns: int = 0
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """One conversation of an export. `nodes` come parents first; `head_id` is the end of the branch last shown."""
+    """One conversation of an export. `nodes` come parents first; `head_id` is the end of the branch last shown.
+
+    Tools, completion arguments and metadata are left behind: the API checks them as they come in, and a file goes past it.
+    """
 
     origin: str
     name: str | None
@@ -39,9 +41,6 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     instructions: str | None = None
     description: str | None = None
-    tools: list[dict[str, Any]] = []
-    completion_args: dict[str, Any] = {}
-    metadata: dict[str, Any] | None = None
     pinned: bool = False
     archived: bool = False
     created_ns: int = 0
