@@ -5,6 +5,7 @@ Sources, strongest first: arguments given in code, `TRAMONTANE_*` variables, `tr
 
 import os
 import tomllib
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +62,10 @@ class HttpSettings(_Section):
         default="",
         pattern=r"^$|^https?://[^/?#@\s]+$",
         description="where browsers reach this server when a proxy stands before it, as in https://ai.example.org",
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
+        description="proxies, as addresses or networks, that are believed who their client is (X-Forwarded-For)",
     )
     drain_s: int = Field(default=20, ge=0)
     stalled_reader_s: Positive = Field(

@@ -23,7 +23,7 @@ from tramontane.entrypoints.api.errors import error_response, internal_error, sh
 from tramontane.entrypoints.api.ports import Doors
 from tramontane.entrypoints.api.presence import ClientGone
 from tramontane.entrypoints.api.principal import principal_of, visitor_of
-from tramontane.foundation.errors import Forbidden, Misconfigured, TramontaneError
+from tramontane.foundation.errors import Forbidden, Misconfigured, NotFound, TramontaneError
 from tramontane.foundation.nouns import Caller
 from tramontane.records.access.nouns import ROLES, Role
 
@@ -154,6 +154,8 @@ def _guarded(
     async def answer(request: Request) -> Response:
         caller = await admit(request, policy, doors)
         workspace_id = caller.workspace_id if caller else ""
+        if any("\x00" in str(value) for value in request.path_params.values()):
+            raise NotFound("there is nothing of that name")  # nor can PostgreSQL be asked for it
         if model is None:
             return await endpoint(request=request, **request.path_params)
         with HeldBody(budget, workspace_id) as held:

@@ -1,6 +1,7 @@
 """How `/web` answers: JSON nobody keeps, times as ISO 8601 in UTC, the session object and its cookie."""
 
 import datetime
+import ipaddress
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from starlette.responses import Response
 import tramontane
 from tramontane.entrypoints.api.cookie import session_cookie
 from tramontane.entrypoints.web.ports import WebDoors
+from tramontane.foundation.settings import HttpSettings
 from tramontane.records.access.invitations import NewLink
 from tramontane.records.access.nouns import SignedIn
 
@@ -44,9 +46,30 @@ def link(made: NewLink) -> dict[str, Any]:
     return {"link_path": made.path, "secret": made.secret, "expires_at": moment(made.invitation.expires_ns)}
 
 
-def client_address(request: Request) -> str:
-    """Who is at the other end of the connection; a proxy's own address behind one."""
-    return request.client.host if request.client else ""
+def client_address(request: Request, settings: HttpSettings) -> str:
+    """Who is at the other end: of the connection, or of the connection of a proxy that is believed.
+
+    Read from the nearest proxy outwards, so that what a client wrote itself is never reached. An IPv6 address counts as
+    its network, of which one client has all.
+    """
+    address = _address(request.client.host if request.client else "")
+    hops = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    for hop in reversed(hops):
+        named = _address(hop)
+        if address is None or named is None or not any(address in one for one in settings.trusted_proxies):
+            break
+        address = named
+    if address is None:
+        return ""
+    return str(ipaddress.ip_network((address, 64), strict=False) if address.version == 6 else address)
+
+
+def _address(written: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(written.strip())
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def browser_name(request: Request) -> str:

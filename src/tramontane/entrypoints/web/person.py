@@ -43,7 +43,8 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     @routes.post("/web/password", include_in_schema=False)
     @needs_person
     async def change_password(request: Request, body: NewPassword) -> Response:
-        await accounts.change_password(request.state.signed_in, body.current, body.new, client_address(request))
+        address = client_address(request, web.settings)
+        await accounts.change_password(request.state.signed_in, body.current, body.new, address)
         return nothing()
 
     @routes.post("/web/workspaces", include_in_schema=False)

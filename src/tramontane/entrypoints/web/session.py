@@ -27,7 +27,7 @@ class SignIn(Fields):
 
 
 class Move(Fields):
-    workspace_id: str = Field(max_length=100)
+    workspace_id: str = Field(pattern=r"^[\w-]{1,100}$")
 
 
 def browser_object(one: Session, current: bool) -> dict[str, object]:
@@ -56,7 +56,9 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     @routes.post("/web/sign-in", include_in_schema=False)
     @visitor
     async def sign_in(request: Request, body: SignIn) -> Response:
-        token = await web.accounts.sign_in(body.email, body.password, client_address(request), browser_name(request))
+        token = await web.accounts.sign_in(
+            body.email, body.password, client_address(request, web.settings), browser_name(request)
+        )
         before = request.state.signed_in
         if before is not None:
             await sessions.leave(before)

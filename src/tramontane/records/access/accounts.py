@@ -65,7 +65,7 @@ class Accounts:
         somebody who has no workspace left, or a storage error."""
         if not password.strip() or len(password) > MAX_LENGTH:
             raise Unauthenticated(WRONG)
-        folded = folded_email(email)
+        folded = folded_email(email).replace("\x00", "\ufffd")  # which PostgreSQL takes, and nobody's address has
         person, hashed = await self._judged(folded, password, address)
         if self._passwords.outdated(hashed):
             newer = await self._passwords.hash(password)
