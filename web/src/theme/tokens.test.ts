@@ -45,7 +45,10 @@ const TEXT: [string, string][] = [
   ['success-soft-ink', 'success-soft'],
   ['ink', 'mark-hit'],
 ];
-const EDGES: [string, string][] = ['paper', 'ground', 'raised'].map((ground) => ['line-strong', ground]);
+const PLOTS = [1, 2, 3, 4, 5, 6].map((part) => `plot-${part}`);
+const EDGES: [string, string][] = ['paper', 'ground', 'raised'].flatMap((ground) =>
+  ['line-strong', ...PLOTS].map((edge): [string, string] => [edge, ground]),
+);
 
 describe.each([
   ['light', tokens(':root')],
