@@ -13,7 +13,8 @@ function watched(): IntersectionObserver {
         waiting.delete(one.target);
       }
     },
-    { rootMargin: '1200px 0px' },
+    // The margin of the view alone would not reach into what scrolls inside it.
+    { rootMargin: '1200px 0px', scrollMargin: '1200px 0px' } as IntersectionObserverInit,
   );
   return observer;
 }
