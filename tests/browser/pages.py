@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.chat import Chat
 from tests.browser.people import Person
 
+WISH = "Draw me a wind rose of last week."
 QUESTION = "How do I turn knots into kilometres per hour?"
 ANSWER = """A knot is one nautical mile per hour, and a nautical mile is exactly 1.852 km, so you **multiply by 1.852**:
 
@@ -117,8 +118,8 @@ PAGES = (
 
 def furnish(person: Person, texts: dict[str, str]) -> dict[str, str]:
     """Conversations, a project, a share and an invitation for an administrator; the ids the pages' paths name."""
-    texts["knots"] = ANSWER
-    texts["rose"] = f"Here it is; the numbers are from your table.\n\n```html\n{PAGE}\n```\n"
+    texts[QUESTION] = ANSWER
+    texts[WISH] = f"Here it is; the numbers are from your table.\n\n```html\n{PAGE}\n```\n"
     project = person.call(
         "POST", "/v1/projects", json={"name": "Harbour office", "instructions": "Answer in metric units."}
     )
@@ -131,8 +132,8 @@ def furnish(person: Person, texts: dict[str, str]) -> dict[str, str]:
 
     for name in ("Duty roster for May", "Letter to the harbour master", "Why the buoys are red"):
         ask("count:30", name, project_id=project["id"])
-    page = ask("Draw me a wind rose.\n\nsay:rose", "A wind rose")
-    chat = ask(f"{QUESTION}\n\nsay:knots", "Knots into km/h")
+    page = ask(WISH, "A wind rose")
+    chat = ask(QUESTION, "Knots into km/h")
     entry = person.call("GET", f"/v1/conversations/{chat}/history?tree=true")["entries"][0]["id"]
     again = {"inputs": [], "from_entry_id": entry, "stream": False}
     person.call("POST", f"/v1/conversations/{chat}", json=again)

@@ -25,6 +25,8 @@ WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 760}, "has_touch": True, "is_mobile": True}
 FORMATS = {"wide": WIDE, "phone": PHONE}
 COLOURS = 192
+# The pace of a small model on a laptop, so that the figures under an answer are no fairy tale.
+REST_S = 0.03
 
 
 def take(page: Page, target: Path) -> int:
@@ -57,6 +59,7 @@ def main() -> None:
     home = work / "home"
     try:
         with scripted_server() as scripted:
+            scripted.rest_s = REST_S
             added = run(
                 home, "models", "add", f"{scripted.address}#{MODEL}", "--licence", "apache-2.0", "--accept-licence"
             )

@@ -27,13 +27,15 @@ PARAGRAPH = (
 
 
 class ScriptedServer:
-    """`texts` may grow while it runs; `asked` holds the last message of each request."""
+    """`texts` may grow while it runs, by name or by the question itself; `rest_s` slows every word down. `asked` holds the
+    last message of each request."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
         self.asked: list[str] = []
         self.title = ""
         self.tokens_per_s = 200.0
+        self.rest_s = 0.0
         self.cancelled = 0
         self.port = 0
 
@@ -76,6 +78,8 @@ class ScriptedServer:
                 return
             if order == "slow":
                 await asyncio.sleep(PAUSE_S)
+            elif self.rest_s:
+                await asyncio.sleep(self.rest_s)
             elif order == "paced" and (ahead := begun + count / self.tokens_per_s - loop.time()) > 0:
                 await asyncio.sleep(ahead)
         await response.write(_chunk({}, "stop"))
@@ -101,8 +105,8 @@ class ScriptedServer:
             return [text[at : at + 2000] for at in range(0, len(text), 2000)]
         if order == "title":
             return [self.title]
-        if order == "say":
-            return _pieces(self.texts[rest])
+        if order == "say" or question in self.texts:
+            return _pieces(self.texts[rest if order == "say" else question])
         return _pieces(f"You said: {question}")
 
 

@@ -16,7 +16,7 @@ def test_a_page_in_the_canvas_reaches_nothing_outside_itself(
     browser: Browser, person: Person, scripted: ScriptedServer
 ) -> None:
     scripted.texts["page"] = f"Here is a page.\n\n```html\n{PREVIEW}\n```\n"
-    watch = Watch(person.platform.address, refusals_allowed_at="/sandbox/")
+    watch = Watch(person.platform.address, refusals_expected=True)
     with person.window(browser, watch=watch) as context:
         chat = Chat(context.new_page()).open()
         answer = chat.ask("say:page")
