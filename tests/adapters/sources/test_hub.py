@@ -181,7 +181,7 @@ def test_weights_that_can_run_code_are_refused(hub: FakeHub, into: Path) -> None
 
 def test_a_full_disk_is_noticed_before_the_first_byte(hub: FakeHub, into: Path) -> None:
     hub.add("makers/model", folder_files())
-    with pytest.raises(StorageFull, match="has 1,000 free"):
+    with pytest.raises(StorageFull, match="has 1,000 bytes free"):
         fetch_hub(SOURCE, into, hub.url, Transfer(free_bytes=lambda folder: 1_000))
     assert hub.served == []
 
