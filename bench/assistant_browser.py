@@ -26,7 +26,7 @@ from tests.e2e.platform import Platform, run, serving
 TOKENS_PER_S = 200.0
 PAIRS = 15
 WATCH_MS = 4000
-LONG = "paced:2400"
+LONG = "paced:6000"
 PAINT = """() => new Promise((done) => {
   const look = () => {
     const found = performance.getEntriesByName('first-contentful-paint')[0];
