@@ -224,6 +224,13 @@ describe('the sanitiser', () => {
     expect(renderFormula('\\frac{').querySelector('code')?.textContent).toBe('\\frac{');
   });
 
+  it('keeps how tables, lists and formulas are laid out', () => {
+    const cells = renderMarkdown('| a | b |\n| :-: | --: |\n| 1 | 2 |').querySelectorAll('td');
+    expect([...cells].map((cell) => cell.getAttribute('align'))).toEqual(['center', 'right']);
+    expect(renderMarkdown('7. seven\n8. eight').querySelector('ol')?.getAttribute('start')).toBe('7');
+    expect(renderFormula('x^2').querySelector('math')?.getAttribute('display')).toBe('block');
+  });
+
   it('survives nesting without end and lines without end', () => {
     for (const text of [
       '> '.repeat(20_000),

@@ -24,6 +24,8 @@ const CONFIG: Config = {
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   ALLOW_UNKNOWN_PROTOCOLS: false,
+  // The pattern is asked of every attribute that is not named here, also of those that hold no address.
+  ADD_URI_SAFE_ATTR: ATTRIBUTES.split(' ').filter((name) => name !== 'href' && name !== 'src'),
   ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:|blob:|data:image\/)/i,
   FORBID_CONTENTS: FORGOTTEN.split(' '),
   KEEP_CONTENT: true,
