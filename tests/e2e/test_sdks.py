@@ -164,6 +164,16 @@ def test_logprobs_seeds_and_choices(client: openai.OpenAI) -> None:
     assert once != sample(8)
 
 
+def test_what_is_left_open_is_sampled_as_the_catalogue_advises(mistral: Mistral) -> None:
+    def said(**fields: float) -> str:
+        answer = mistral.chat.complete(model=CHAT, messages=QUESTION, random_seed=11, max_tokens=40, **fields)
+        return answer.choices[0].message.content
+
+    advised = mistral.models.retrieve(model_id=CHAT).default_model_temperature
+    assert advised == 0.2
+    assert said() == said(temperature=advised, top_p=0.9) != said(temperature=1.5, top_p=1.0)
+
+
 def test_errors_are_the_clients_own(client: openai.OpenAI, mistral: Mistral, platform: Platform) -> None:
     with pytest.raises(openai.NotFoundError, match=CHAT):
         client.chat.completions.create(model="smollm2-135m-instruc", messages=QUESTION)

@@ -15,7 +15,7 @@ from tramontane.foundation.errors import (
     RateLimited,
 )
 from tramontane.foundation.events import Finished
-from tramontane.foundation.nouns import EmbedAsk
+from tramontane.foundation.nouns import EmbedAsk, Sampling
 
 
 @virtually
@@ -133,3 +133,18 @@ async def test_a_receipt_waits_for_the_servers_own_count_of_a_cancelled_answer()
     await asyncio.sleep(2)
     assert world.book.of("s").spend.generated_tokens == 1 and world.book.of("s").spend.cache_reads == 0
     world.assert_nothing_left()
+
+
+@virtually
+async def test_what_was_left_open_is_as_the_catalogue_advises_for_counting_too() -> None:
+    world = World()
+    world.directory.sampling = Sampling(temperature=0.2, top_p=0.9)
+    await world.answer("open")
+    await world.answer("given", sampling=Sampling(temperature=1.0, top_k=5, seed=7))
+    await world.engine.count(caller(), chat_ask("counted"))
+    seen = [asked.sampling for asked, *_ in world.server.asked]
+    assert seen == [
+        Sampling(temperature=0.2, top_p=0.9),
+        Sampling(temperature=1.0, top_p=0.9, top_k=5, seed=7),
+        Sampling(temperature=0.2, top_p=0.9),
+    ]

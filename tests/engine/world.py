@@ -34,8 +34,9 @@ class World:
     ) -> None:
         self.book = Book()
         self.starter = Starter(lambda model: FakeModelServer(model, script=script, slots=slots), sizes)
+        self.directory = Directory("fake", "other", "third")
         self.engine = Engine(
-            Directory("fake", "other", "third"),
+            self.directory,
             self.starter,
             self.book,
             secret=secret,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from tramontane.engine.ports import ModelRef, ModelServer, Receipt
 from tramontane.foundation.errors import NotFound
-from tramontane.foundation.nouns import Caller
+from tramontane.foundation.nouns import Caller, Sampling
 from tramontane.foundation.progress import ProgressReport
 
 
@@ -15,10 +15,11 @@ def caller(workspace: str = "quiet", **fields: object) -> Caller:
 
 
 class Directory:
-    """Knows the models named, and `alias` for the first of them."""
+    """Knows the models named, and `alias` for the first of them; advises `sampling` for each."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
+        self.sampling = Sampling()
 
     def resolve(self, caller: Caller, name: str) -> ModelRef:
         return self.named(name)
@@ -28,7 +29,7 @@ class Directory:
             name = self.names[0]
         if name not in self.names:
             raise NotFound(f"no model {name}; did you mean {self.names[0]}?", param="model")
-        return ModelRef(name=name)
+        return ModelRef(name=name, sampling=self.sampling)
 
 
 class Starter:

@@ -5,7 +5,7 @@ from pathlib import Path
 from tramontane.app.copied import unregistered
 from tramontane.engine.ports import ModelRef
 from tramontane.entrypoints.api import ModelCard
-from tramontane.foundation.nouns import Caller
+from tramontane.foundation.nouns import Caller, Sampling
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.errors import ModelNotFound
@@ -21,7 +21,7 @@ class Directory:
 
     def resolve(self, caller: Caller, name: str) -> ModelRef:
         try:
-            return ModelRef(name=self._catalogue.installed(Scope.of(caller), name).name)
+            return _ref(self._catalogue.installed(Scope.of(caller), name))
         except ModelNotFound as error:
             if self._home is None or unregistered(self._home, self._catalogue, name) is None:
                 raise
@@ -29,13 +29,27 @@ class Directory:
             raise ModelNotFound(f"{error.message.partition(';')[0]}; {cure}", error.near) from None
 
     def named(self, name: str) -> ModelRef:
-        return ModelRef(name=self._catalogue.by_name(name).name)
+        return _ref(self._catalogue.by_name(name))
 
     async def cards(self, caller: Caller) -> list[ModelCard]:
         """The models this caller may use now."""
         scope = Scope.of(caller)
         models = self._catalogue.models(scope)
         return [_card(model, self._catalogue.aliases_of(scope, name)) for name, model in sorted(models.items())]
+
+
+def _ref(model: InstalledModel) -> ModelRef:
+    advised = model.entry.sampling
+    return ModelRef(
+        name=model.name,
+        sampling=Sampling(
+            temperature=advised.temperature,
+            top_p=advised.top_p,
+            top_k=advised.top_k,
+            min_p=advised.min_p,
+            repetition_penalty=advised.repetition_penalty,
+        ),
+    )
 
 
 def _card(model: InstalledModel, aliases: tuple[str, ...]) -> ModelCard:

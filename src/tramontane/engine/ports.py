@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from tramontane.foundation.events import Event
-from tramontane.foundation.nouns import Ask, Caller, EmbedAsk, Spend
+from tramontane.foundation.nouns import Ask, Caller, EmbedAsk, Sampling, Spend
 from tramontane.foundation.progress import ProgressReport
 
 
@@ -153,9 +153,10 @@ class ReceiptBook(Protocol):
 
 
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A catalogue entry as the engine needs it: the name servers are started under."""
+    """A catalogue entry as the engine needs it: the name servers are started under, and how it is sampled unless asked."""
 
     name: str
+    sampling: Sampling = Sampling()
 
 
 class ModelDirectory(Protocol):

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import msgspec
+
 from tramontane.engine import admission
 from tramontane.engine.fleet import Fleet
 from tramontane.engine.namespaces import Namespaces
@@ -42,7 +44,7 @@ class Preparing:
                 work.prompt_tokens = _embed_tokens(work.ask)
                 return
             try:
-                reading = self._read(work.server, work.caller, work.ask, work.model)
+                reading = self._read(work.server, work.caller, work.ask, work.ref)
                 work.prepared = await self._within(work, self._policy.first_token_s, reading)
                 work.prompt_tokens = work.prepared.prompt_tokens
                 return
@@ -78,7 +80,7 @@ class Preparing:
         server = await self._fleet.ready(ref.name)
         self._fleet.hold(server)
         try:
-            prepared = await self._read(server, caller, ask, ref.name)
+            prepared = await self._read(server, caller, ask, ref)
             server.discard(prepared)
         finally:
             self._fleet.release(server)
@@ -104,10 +106,11 @@ class Preparing:
             retry_after_s=admission.retry_after_s(hint_s, self._jitter()),
         )
 
-    async def _read(self, server: ModelServer, caller: Caller, ask: Ask, model: str) -> Prepared:
+    async def _read(self, server: ModelServer, caller: Caller, ask: Ask, ref: ModelRef) -> Prepared:
         workspace = caller.workspace_id
+        advised = msgspec.structs.replace(ask, sampling=ask.sampling.filled_from(ref.sampling))
         return await server.prepare(
-            ask, namespace=self._namespaces.of(workspace, model), share=workspace, weight=caller.weight
+            advised, namespace=self._namespaces.of(workspace, ref.name), share=workspace, weight=caller.weight
         )
 
     async def _within(self, work: Work, seconds: float, call: Awaitable[T]) -> T:

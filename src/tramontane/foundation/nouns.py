@@ -98,7 +98,7 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
-    """How the next token is chosen. None means the model's default."""
+    """How the next token is chosen. None is open: the catalogue's entry may fill it, then the weights' own settings."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -107,8 +107,14 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
-    repetition_penalty: float = 1.0
+    repetition_penalty: float | None = None
     logit_bias: Mapping[int, float] = {}
+
+    def filled_from(self, advised: "Sampling") -> "Sampling":
+        """The same with what is open here as `advised` has it; a value that was given always stays."""
+        fields = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+        missing = {name: getattr(advised, name) for name in fields if getattr(self, name) is None}
+        return msgspec.structs.replace(self, **missing) if missing else self
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,11 +13,11 @@ from tramontane.adapters.servers.completion.answer import AnswerReader
 from tramontane.adapters.servers.openvino import protocol
 from tramontane.adapters.servers.openvino.chat_engine import ChatEngine
 from tramontane.adapters.servers.openvino.loop import EngineLoop
-from tramontane.adapters.servers.openvino.prompts import Prompt, PromptDesk, with_defaults
+from tramontane.adapters.servers.openvino.prompts import Prompt, PromptDesk
 from tramontane.engine.ports import Capacity
 from tramontane.foundation.errors import EngineFailed
 from tramontane.foundation.events import ChoiceEnd, Event, Failed, Finished, TextDelta
-from tramontane.foundation.nouns import EmbedAsk, Sampling
+from tramontane.foundation.nouns import EmbedAsk
 
 SOON_S = 20.0
 
@@ -260,10 +260,3 @@ def test_a_chat_engine_does_not_embed(bench: Bench) -> None:
     (refused,) = bench.sent
     assert isinstance(refused, protocol.Refused)
     assert "embedding model" in refused.message
-
-
-def test_the_makers_sampling_fills_only_what_was_left_open() -> None:
-    model = Sampling(temperature=0.6, top_p=0.9, top_k=20)
-    merged = with_defaults(Sampling(temperature=0.1, presence_penalty=0.5), model)
-    assert merged == Sampling(temperature=0.1, top_p=0.9, top_k=20, presence_penalty=0.5)
-    assert with_defaults(merged, Sampling()) == merged

@@ -20,7 +20,7 @@ def reference(model: FakePagedModel, sampling: Sampling, count: int) -> list[int
         for token, bias in sampling.logit_bias.items():
             row[token] += bias
         for token in {*PROMPT, *said}:
-            factor = sampling.repetition_penalty
+            factor = sampling.repetition_penalty or 1.0
             row[token] = row[token] / factor if row[token] > 0 else row[token] * factor
         for token in set(said):
             row[token] -= sampling.presence_penalty + sampling.frequency_penalty * said.count(token)

@@ -92,10 +92,8 @@ def add_tokenizer_config(found: Found, source: Path) -> None:
 def _sampling(generation: Mapping[str, Any]) -> Sampling:
     if generation.get("do_sample") is False:
         return Sampling(temperature=0.0)
-    known = {
-        key: generation[key] for key in ("temperature", "top_p", "top_k", "min_p") if generation.get(key) is not None
-    }
-    return Sampling(**known)
+    fields = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+    return Sampling(**{key: generation[key] for key in fields if generation.get(key) is not None})
 
 
 def _token_name(value: Any) -> str:

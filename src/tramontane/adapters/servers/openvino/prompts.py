@@ -11,8 +11,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import msgspec
-
 from tramontane.adapters.servers.completion.answer import AnswerReader
 from tramontane.adapters.servers.completion.grammar import GrammarCompiler
 from tramontane.adapters.servers.completion.profile import ModelProfile
@@ -21,7 +19,6 @@ from tramontane.adapters.servers.openvino import protocol
 from tramontane.adapters.servers.openvino.request import TokenRequest
 from tramontane.adapters.servers.openvino.rotation import Rotation
 from tramontane.foundation.errors import EngineFailed, TramontaneError
-from tramontane.foundation.nouns import Sampling
 
 PREPARING_THREADS = 2
 _SEED_BITS = 63
@@ -104,7 +101,7 @@ class PromptDesk:
             share=question.share,
             weight=question.weight,
             prompt=rendered.tokens,
-            sampling=with_defaults(ask.sampling, profile.sampling),
+            sampling=ask.sampling.filled_from(profile.sampling),
             limits=ask.limits,
             max_tokens=rendered.max_tokens,
             stop_tokens=rendered.stop_tokens,
@@ -130,10 +127,3 @@ class PromptDesk:
                 return
             self._preparing.discard(request_id)
         self._send(protocol.refusal(request_id, error))
-
-
-def with_defaults(asked: Sampling, model: Sampling) -> Sampling:
-    """What the caller left open, as the model's makers recommend it."""
-    fields = ("temperature", "top_p", "top_k", "min_p")
-    missing = {name: getattr(model, name) for name in fields if getattr(asked, name) is None}
-    return msgspec.structs.replace(asked, **missing) if missing else asked

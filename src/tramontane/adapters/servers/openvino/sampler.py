@@ -50,7 +50,7 @@ class SamplingRules:
             top_k=max(0, sampling.top_k or 0),
             top_p=1.0 if sampling.top_p is None else sampling.top_p,
             min_p=sampling.min_p or 0.0,
-            repetition=sampling.repetition_penalty,
+            repetition=1.0 if sampling.repetition_penalty is None else sampling.repetition_penalty,
             presence=sampling.presence_penalty,
             frequency=sampling.frequency_penalty,
             bias=dict(sampling.logit_bias),

@@ -130,9 +130,9 @@ def _text(ask: Ask) -> Json:
 
 def _sampling(ask: Ask) -> Json:
     sampling = ask.sampling
-    names = ("temperature", "top_p", "top_k", "min_p", "seed")
+    names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
     body: Json = {name: value for name in names if (value := getattr(sampling, name)) is not None}
-    neutral = {"presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0}
+    neutral = {"presence_penalty": 0.0, "frequency_penalty": 0.0}
     body |= {name: value for name, rest in neutral.items() if (value := getattr(sampling, name)) != rest}
     if sampling.logit_bias:
         body["logit_bias"] = {str(token): bias for token, bias in sampling.logit_bias.items()}

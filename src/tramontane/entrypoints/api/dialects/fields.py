@@ -88,7 +88,7 @@ class GenerationBody(BaseModel):
     stop: str | Annotated[Items[Stop], Field(max_length=16)] | None = None
     presence_penalty: Penalty | None = 0.0
     frequency_penalty: Penalty | None = 0.0
-    repetition_penalty: Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)] | None = 1.0
+    repetition_penalty: Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)] | None = None
     logit_bias: Biases | None = None
     n: Annotated[int, Field(ge=1, le=8)] | None = 1
     seed: Annotated[int, Field(ge=-(2**63), le=LARGEST_SEED)] | None = None
@@ -102,16 +102,15 @@ class GenerationBody(BaseModel):
         return self.stream_options is not None and self.stream_options.include_usage
 
     def read_sampling(self, seed: int | None) -> Sampling:
-        top_k = self.top_k if self.top_k is not None and self.top_k > 0 else None
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
-            top_k=top_k,
+            top_k=None if self.top_k is None else max(0, self.top_k),
             min_p=self.min_p,
             seed=None if seed is None else seed & LARGEST_SEED,
             presence_penalty=self.presence_penalty or 0.0,
             frequency_penalty=self.frequency_penalty or 0.0,
-            repetition_penalty=1.0 if self.repetition_penalty is None else self.repetition_penalty,
+            repetition_penalty=self.repetition_penalty,
             logit_bias={int(token): bias for token, bias in (self.logit_bias or {}).items()},
         )
 

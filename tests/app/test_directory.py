@@ -1,0 +1,34 @@
+"""What a name means to the engine: the entry's own name, and the sampling its makers advise."""
+
+import msgspec
+from tests.records.catalog.test_answers import HERE, SHIPPED, SMALL, installed
+
+from tramontane.app.directory import Directory
+from tramontane.foundation.clock import SystemClock
+from tramontane.foundation.nouns import Caller, Sampling
+from tramontane.foundation.store.database import Database
+from tramontane.records.catalog.catalogue import Catalogue
+from tramontane.records.catalog.nouns import ModelEntry, SamplingDefaults
+
+CALLER = Caller(organisation_id=HERE.organisation_id, workspace_id=HERE.workspace_id, principal_id="p")
+ADVISED = SamplingDefaults(temperature=0.3, top_p=0.8, top_k=20, min_p=0.01, repetition_penalty=1.05)
+
+
+async def test_a_name_means_its_entry_with_the_advised_sampling(database: Database) -> None:
+    catalogue = Catalogue(database, SystemClock())
+    catalogue.register(installed(msgspec.structs.replace(SMALL.entry, sampling=ADVISED)))
+    directory = Directory(catalogue)
+    expected = Sampling(temperature=0.3, top_p=0.8, top_k=20, min_p=0.01, repetition_penalty=1.05)
+    for ref in (directory.resolve(CALLER, SMALL.name), directory.named(SMALL.name)):
+        assert (ref.name, ref.sampling) == (SMALL.name, expected)
+    (card,) = await directory.cards(CALLER)
+    assert card.default_temperature == 0.3
+
+
+def test_every_advice_of_the_catalogue_has_a_place_in_a_request() -> None:
+    assert {field.name for field in msgspec.structs.fields(SamplingDefaults)} <= set(Sampling.__struct_fields__)
+    assert any(_advises(entry) for entry in SHIPPED.entries.values())
+
+
+def _advises(entry: ModelEntry) -> bool:
+    return entry.sampling != SamplingDefaults()
