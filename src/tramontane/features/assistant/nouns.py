@@ -6,7 +6,7 @@ is stored is what is shown. Times are nanoseconds since the epoch here and ISO 8
 
 import hashlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -155,8 +155,3 @@ class Numbers:
     def at(self, time_ns: int) -> int:
         """A number of a past second, with chance in its lower part: exports round their times."""
         return time_ns // 1_000_000_000 * 1_000_000_000 + random.randrange(1_000_000_000)
-
-
-def metadata_fits(found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
-    """Whether a conversation carries all of these."""
-    return found is not None and all(found.get(name) == value for name, value in wanted.items())

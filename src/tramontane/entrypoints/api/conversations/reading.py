@@ -1,19 +1,17 @@
 """Looking at conversations: lists, one, its history as a path or as a tree, its messages, and search."""
 
-import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
-from sqlalchemy import Connection
 from starlette.responses import Response
 
 from tramontane.entrypoints.api.conversations.shapes import conversation_shape, entry_shape, json_response, node_shape
 from tramontane.entrypoints.api.policy import needs_key
-from tramontane.features.assistant import search, store
+from tramontane.features.assistant import reading, search, store
 from tramontane.features.assistant.assistant import Assistant
-from tramontane.features.assistant.nouns import Conversation, Entry, Owner, clean, iso_time, metadata_fits
+from tramontane.features.assistant.nouns import Owner, clean, iso_time
+from tramontane.features.assistant.reading import Wanted
 from tramontane.foundation.errors import InvalidFields
 
 MOST_ROWS = 1000
@@ -47,7 +45,7 @@ def _metadata_of(request: Request) -> dict[str, Any] | None:
         return None
     try:
         read = msgspec.json.decode(written)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         read = ()
     # Mistral's client writes null, or a word of its own in quotes, where nothing was asked for.
     if read is None or isinstance(read, str):
@@ -57,24 +55,6 @@ def _metadata_of(request: Request) -> dict[str, Any] | None:
     return read
 
 
-def _list(
-    connection: Connection, owner: Owner, filters: dict[str, Any], metadata: dict[str, Any] | None, page: int, size: int
-) -> list[Conversation]:
-    if metadata is None:
-        return list(store.listed(connection, owner, filters, page * size, size))
-    found = (one for one in store.listed(connection, owner, filters, 0, None) if metadata_fits(one.metadata, metadata))
-    return list(itertools.islice(found, page * size, (page + 1) * size))
-
-
-def _history(
-    connection: Connection, owner: Owner, conversation_id: str, whole: bool
-) -> tuple[Conversation, Sequence[Entry]]:
-    one = store.one(connection, owner, conversation_id)
-    if whole:
-        return one, store.tree(connection, owner, conversation_id)
-    return one, store.path(connection, owner, conversation_id, one.head_entry_id)
-
-
 def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     live = assistant.is_live
 
@@ -82,11 +62,13 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @needs_key
     async def conversations(request: Request) -> Response:
         page, size = number_of(request, "page", 0, 10**6), number_of(request, "page_size", 100, MOST_ROWS, 1)
-        filters: dict[str, Any] = {name: flag_of(request, name) for name in ("archived", "pinned")}
-        filters["project_id"] = clean(request.query_params.get("project_id") or "") or None
-        filters = {name: value for name, value in filters.items() if value is not None}
-        owner = Owner.of(request.state.caller)
-        found = await assistant.read(_list, owner, filters, _metadata_of(request), page, size)
+        wanted = Wanted(
+            archived=flag_of(request, "archived"),
+            pinned=flag_of(request, "pinned"),
+            project_id=clean(request.query_params.get("project_id") or "") or None,
+            metadata=_metadata_of(request),
+        )
+        found = await assistant.read(reading.page, Owner.of(request.state.caller), wanted, page, size)
         return json_response([conversation_shape(one, live) for one in found])
 
     @routes.get("/v1/conversations/search", tags=["conversations"], summary="Find words in your conversations")
@@ -114,7 +96,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @needs_key
     async def history(request: Request, conversation_id: str) -> Response:
         whole = flag_of(request, "tree") is True
-        one, entries = await assistant.read(_history, Owner.of(request.state.caller), conversation_id, whole)
+        one, entries = await assistant.read(reading.history, Owner.of(request.state.caller), conversation_id, whole)
         shown = {"object": "conversation.history", "conversation_id": one.conversation_id}
         if whole:
             nodes = [node_shape(entry, live) for entry in entries]
@@ -124,7 +106,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @routes.get("/v1/conversations/{conversation_id}/messages", tags=["conversations"], summary="Its messages")
     @needs_key
     async def messages(request: Request, conversation_id: str) -> Response:
-        one, entries = await assistant.read(_history, Owner.of(request.state.caller), conversation_id, False)
+        one, entries = await assistant.read(reading.history, Owner.of(request.state.caller), conversation_id, False)
         shown = [entry_shape(entry) for entry in entries if entry.kind in MESSAGES]
         return json_response(
             {"object": "conversation.messages", "conversation_id": one.conversation_id, "messages": shown}
