@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tramontane.engine.facade import Answer
-from tramontane.features.assistant.nouns import Entry
+from tramontane.features.assistant.nouns import Entry, clean
 from tramontane.features.assistant.turns import Turn
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import TramontaneError
@@ -238,7 +238,7 @@ class Run:
                 parent_id=entries[-1].entry_id if entries else None, kind=kind, body=body,
                 role="assistant" if kind == "message.output" else None, status=self.status, model=self.model,
                 error_code=self.failure.code if self.failure else None,
-                error_message=self.failure.message if self.failure else None,
+                error_message=clean(self.failure.message) if self.failure else None,
                 usage=self.usage(), created_ns=now_ns, completed_ns=now_ns,
             )  # fmt: skip
             entries.append(one)
@@ -272,6 +272,10 @@ class Run:
             except TramontaneError as error:
                 _log.warning("the answer %s is not saved yet: %s", self.turn.output_id, error.message)
                 await asyncio.sleep(0.2 * (attempt + 1))
+            # The listener waits for a last word, whatever the keeper throws.
+            except Exception:
+                _log.exception("the answer %s cannot be saved", self.turn.output_id)
+                return False
         return False
 
     async def _keep_regularly(self) -> None:
@@ -285,3 +289,6 @@ class Run:
                 await self._keeper.keep(self.turn, self.draft.body())
             except TramontaneError as error:
                 _log.warning("the answer %s is kept later: %s", self.turn.output_id, error.message)
+            except Exception:
+                _log.exception("the answer %s cannot be kept as it grows", self.turn.output_id)
+                return

@@ -16,7 +16,7 @@ from tramontane.engine.facade import Answer, EngineRoom
 from tramontane.features.assistant import content, store
 from tramontane.features.assistant.answering import Run
 from tramontane.features.assistant.completion import ask_for
-from tramontane.features.assistant.nouns import Entry, NewConversation, NewTurn, Numbers, Owner
+from tramontane.features.assistant.nouns import Entry, NewConversation, NewTurn, Numbers, Owner, clean
 from tramontane.features.assistant.titles import title_ask, title_from
 from tramontane.features.assistant.turns import Turn, Turns
 from tramontane.features.assistant.words import fold
@@ -207,7 +207,8 @@ class Assistant:
         if turn.began:
             await self.write(store.remove, turn.owner, turn.conversation.conversation_id)
         else:
-            values = {"status": "failed", "error_code": error.code, "error_message": error.message, "send_key": None}
+            said = clean(error.message)
+            values = {"status": "failed", "error_code": error.code, "error_message": said, "send_key": None}
             await self.write(_close_entry, turn, values, self.clock.now_ns())
 
     async def _left(self, saved: "asyncio.Task[Turn]") -> None:
