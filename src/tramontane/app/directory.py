@@ -5,6 +5,7 @@ from pathlib import Path
 from tramontane.app.copied import unregistered
 from tramontane.engine.ports import ModelRef
 from tramontane.entrypoints.api import ModelCard
+from tramontane.foundation.errors import Forbidden
 from tramontane.foundation.nouns import Caller, Sampling
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.catalog.catalogue import Catalogue
@@ -21,12 +22,14 @@ class Directory:
 
     def resolve(self, caller: Caller, name: str) -> ModelRef:
         try:
-            return _ref(self._catalogue.installed(Scope.of(caller), name))
+            model = self._catalogue.installed(Scope.of(caller), name)
         except ModelNotFound as error:
             if self._home is None or unregistered(self._home, self._catalogue, name) is None:
                 raise
             cure = f"its folder lies in the data folder; there the operator runs `tramontane models add models/{name}`"
             raise ModelNotFound(f"{error.message.partition(';')[0]}; {cure}", error.near) from None
+        self._require_permitted(caller, model.name)
+        return _ref(model)
 
     def named(self, name: str) -> ModelRef:
         return _ref(self._catalogue.by_name(name))
@@ -35,7 +38,31 @@ class Directory:
         """The models this caller may use now."""
         scope = Scope.of(caller)
         models = self._catalogue.models(scope)
-        return [_card(model, self._catalogue.aliases_of(scope, name)) for name, model in sorted(models.items())]
+        aliases = {name: self._catalogue.aliases_of(scope, name) for name in models}
+        return [
+            _card(model, aliases[name])
+            for name, model in sorted(models.items())
+            if caller.models is None or _permitted(caller.models, name, aliases[name])
+        ]
+
+    def _require_permitted(self, caller: Caller, name: str) -> None:
+        """Raises Forbidden where the caller's key is limited to other models."""
+        limit = caller.models
+        if (
+            limit is None
+            or name in limit
+            or _permitted(limit, name, self._catalogue.aliases_of(Scope.of(caller), name))
+        ):
+            return
+        raise Forbidden(
+            f"this key may not use {name}, only {', '.join(sorted(limit))}; use one of these, or a key without that limit",
+            param="model",
+            code="model_not_permitted",
+        )
+
+
+def _permitted(limit: frozenset[str], name: str, aliases: tuple[str, ...]) -> bool:
+    return name in limit or not limit.isdisjoint(aliases)
 
 
 def _ref(model: InstalledModel) -> ModelRef:

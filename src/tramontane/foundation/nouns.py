@@ -12,7 +12,8 @@ import msgspec
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who is asking. No look-up anywhere happens without one.
 
-    `person_id` is the signed-in person, or the one who made the key; a key from the terminal has none.
+    `person_id` is the signed-in person, or the one who made the key; a key from the terminal has none. `models` None:
+    every model of the workspace; else only these, by name or by an alias.
     """
 
     organisation_id: str
@@ -24,6 +25,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 1
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    models: frozenset[str] | None = None
 
     @property
     def owner_id(self) -> str:

@@ -30,8 +30,35 @@ def test_a_key_lives_and_ends(run) -> None:
     assert "app" in listed and "live" in listed and secret not in listed
     assert run("key", "create", "app").exit_code == 1
     assert run("key", "revoke", "app").exit_code == 0
-    assert "ended" in run("key", "list").stdout
+    assert "revoked" in run("key", "list").stdout
     assert run("key", "revoke", "nobody").exit_code == 1
+
+
+@pytest.mark.parametrize("end", ["30", "30d", "2100-12-31", "never"])
+def test_a_key_ends_when_it_is_told_to(run, end: str) -> None:
+    assert run("key", "create", "app", "--expires", "7").exit_code == 0
+    before = run("key", "list").stdout
+    changed = run("key", "expire", "app", end)
+    assert changed.exit_code == 0 and "app" in changed.stderr
+    assert run("key", "list").stdout != before
+    if end == "2100-12-31":
+        assert re.search(r"2100-12-31|2101-01-01", run("key", "list").stdout)  # in this machine's own time
+
+
+def test_an_end_that_cannot_be_is_refused(run) -> None:
+    for end in ("0", "soon", "2020-01-01", "99999", "-3", "2100-13-01", ""):
+        assert run("key", "create", "app", "--expires", end).exit_code != 0, end
+    assert "app" not in run("key", "list").stdout
+    assert run("key", "expire", "nobody", "30").exit_code == 1
+    run("key", "create", "app")
+    run("key", "revoke", "app")
+    assert run("key", "expire", "app", "30").exit_code == 1
+
+
+def test_a_key_is_limited_to_models(run) -> None:
+    assert run("key", "create", "app", "--model", "tiny", "--model", "small").exit_code == 0
+    assert "small,tiny" in run("key", "list").stdout
+    assert run("key", "create", "other", "--model", "a b").exit_code == 1
 
 
 def test_keys_of_another_workspace_are_not_seen(run) -> None:

@@ -1,6 +1,7 @@
 """From a presented key to its caller: the right one, quickly, and no longer than it may be."""
 
 import asyncio
+import datetime
 
 import pytest
 from tests.records.access.conftest import World
@@ -34,18 +35,39 @@ async def test_every_key_of_a_workspace_has_the_workspaces_weight(world: World) 
     assert [(await callers.caller_for(secret)).weight for secret in secrets] == [7, 7]
 
 
-async def test_every_reason_to_refuse_reads_the_same(world: World) -> None:
+async def test_a_key_that_expired_is_told_so_and_when_and_only_to_who_has_it(world: World) -> None:
+    ends_ns = world.clock.now_ns() + HOUR_NS
+    made, secret = world.keys.create(world.mine, NewKey(name="app", expires_ns=ends_ns))
+    callers = Callers(world.database, world.clock)
+    await callers.caller_for(secret)
+    world.clock.pass_ns(HOUR_NS)
+    ended = datetime.datetime.fromtimestamp(ends_ns // 10**9, datetime.UTC)
+    with pytest.raises(Unauthenticated, match=f"expired on {ended:%Y-%m-%d %H:%M} UTC") as refusal:
+        await callers.caller_for(secret)
+    assert refusal.value.code == "key_expired"
+    with pytest.raises(Unauthenticated) as stranger:
+        await callers.caller_for(f"tm_{made.key_id}_" + new_secret()[1][16:])
+    assert stranger.value.code == "unauthenticated" and "expired" not in stranger.value.message
+    world.keys.revoke(world.mine, made.key_id)
+    callers.forget(made.key_id)
+    with pytest.raises(Unauthenticated) as revoked:
+        await callers.caller_for(secret)
+    assert revoked.value.message == stranger.value.message
+
+
+async def test_a_key_limited_to_models_says_so_of_its_caller(world: World) -> None:
+    _, secret = world.keys.create(world.mine, NewKey(name="app", models=frozenset({"tiny"})))
+    assert (await Callers(world.database, world.clock).caller_for(secret)).models == {"tiny"}
+
+
+async def test_every_other_reason_to_refuse_reads_the_same(world: World) -> None:
     callers = Callers(world.database, world.clock)
     good, secret = world.keys.create(world.mine, NewKey(name="good"))
     revoked, revoked_secret = world.keys.create(world.mine, NewKey(name="revoked"))
     world.keys.revoke(world.mine, revoked.key_id)
-    ends_ns = world.clock.now_ns() + HOUR_NS
-    _, expired_secret = world.keys.create(world.mine, NewKey(name="expired", expires_ns=ends_ns))
-    await callers.caller_for(expired_secret)
-    world.clock.pass_ns(HOUR_NS)
     forged = f"tm_{good.key_id}_" + new_secret()[1][16:]
     presented = ["", " ", "x", "' OR 1=1 --", "tm_", "é" * 59, "x" * 10_000, secret + " ", secret.upper(), secret[:-1]]
-    presented += [forged, new_secret()[1], revoked_secret, expired_secret]
+    presented += [forged, new_secret()[1], revoked_secret]
     words = set()
     for text in presented:
         with pytest.raises(Unauthenticated) as refusal:

@@ -72,6 +72,27 @@ def test_a_key_ends_when_its_time_has_come(world: World) -> None:
     assert later.live(now_ns + HOUR_NS)
     with pytest.raises(InvalidFields, match="revoke"):
         world.keys.expire(world.mine, made.key_id, now_ns)
+    assert world.keys.expire(world.mine, made.key_id, None).expires_ns is None
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+def test_what_has_ended_stays_so(world: World, how: str) -> None:
+    ends_ns = world.clock.now_ns() + HOUR_NS
+    made, _ = world.keys.create(world.mine, NewKey(name="app", expires_ns=ends_ns))
+    if how == "revoked":
+        world.keys.revoke(world.mine, made.key_id)
+    else:
+        world.clock.pass_ns(HOUR_NS)
+    for end_ns in (world.clock.now_ns() + HOUR_NS, None):
+        with pytest.raises(Conflict, match="new one"):
+            world.keys.expire(world.mine, made.key_id, end_ns)
+
+
+def test_a_key_knows_its_models(world: World) -> None:
+    made, _ = world.keys.create(world.mine, NewKey(name="app", models=frozenset({"tiny", "org:small-1.5"})))
+    free, _ = world.keys.create(world.mine, NewKey(name="free"))
+    assert (made.models, free.models) == ({"tiny", "org:small-1.5"}, None)
+    assert {key.name: key.models for key in world.keys.list(world.mine)} == {"app": made.models, "free": None}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +110,10 @@ def test_a_key_ends_when_its_time_has_come(world: World) -> None:
         (NewKey(name="a", rights=frozenset()), "rights"),
         (NewKey(name="a", rights=frozenset({"root"})), "rights"),
         (NewKey(name="a", expires_ns=1), "expires"),
+        (NewKey(name="a", models=frozenset()), "models"),
+        (NewKey(name="a", models=frozenset({"a b"})), "models"),
+        (NewKey(name="a", models=frozenset({""})), "models"),
+        (NewKey(name="a", models=frozenset(f"m{number}" for number in range(51))), "models"),
     ],
 )
 def test_what_cannot_be_is_refused_by_field(world: World, wanted: NewKey, field: str) -> None:

@@ -159,6 +159,8 @@ export interface KeyRow {
   created_at: string;
   revoked_at?: string | null;
   expires_at: string | null;
+  /** Null: every model of the workspace. */
+  models?: string[] | null;
   last_used_at?: string | null;
   requests_per_minute?: number | null;
   tokens_per_minute?: number | null;

@@ -1,4 +1,4 @@
-"""`/web/keys`: the keys of a workspace. Builders see and end their own, administrators all.
+"""`/web/keys`: the keys of a workspace. Builders see, prolong and end their own, administrators all.
 
 A key made here acts as the person who made it, so nobody can give one more rights than they have themselves.
 """
@@ -24,6 +24,7 @@ LATEST = datetime.datetime(2200, 1, 1, tzinfo=datetime.UTC)
 class WantedKey(Fields):
     name: str = Field(max_length=400)
     rights: list[Right] = Field(default=["inference"], max_length=10)
+    models: list[str] | None = Field(default=None, max_length=50)
     expires_at: AwareDatetime | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
@@ -33,10 +34,17 @@ class WantedKey(Fields):
         return NewKey(
             name=self.name,
             rights=frozenset(self.rights),
+            models=None if self.models is None else frozenset(self.models),
             requests_per_minute=self.requests_per_minute,
             tokens_per_minute=self.tokens_per_minute,
             expires_ns=_nanoseconds(self.expires_at),
         )
+
+
+class WantedEnd(Fields):
+    """`expires_at` null: never."""
+
+    expires_at: AwareDatetime | None
 
 
 def _nanoseconds(moment: datetime.datetime | None) -> int | None:
@@ -54,6 +62,7 @@ def key_object(key: KeyRecord, names: dict[str, str]) -> dict[str, Any]:
         "name": key.name,
         "shown": key.shown,
         "rights": sorted(key.rights),
+        "models": None if key.models is None else sorted(key.models),
         "created_at": moment(key.created_ns),
         "expires_at": moment(key.expires_ns),
         "revoked_at": moment(key.revoked_ns),
@@ -81,10 +90,17 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
         names = names_of(web, Scope.of(signed_in.caller))
         return [key_object(key, names) for key in reversed(seen_by(signed_in))]
 
-    def revoke(signed_in: SignedIn, key_id: str) -> None:
+    def require_seen(signed_in: SignedIn, key_id: str) -> Scope:
         if key_id not in {key.key_id for key in seen_by(signed_in)}:
             raise NotFound(f"no key {key_id[:100]!r} in this workspace", param="key_id")
-        keys.revoke(Scope.of(signed_in.caller), key_id)
+        return Scope.of(signed_in.caller)
+
+    def revoke(signed_in: SignedIn, key_id: str) -> None:
+        keys.revoke(require_seen(signed_in, key_id), key_id)
+
+    def expire(signed_in: SignedIn, key_id: str, expires_ns: int | None) -> dict[str, Any]:
+        scope = require_seen(signed_in, key_id)
+        return key_object(keys.expire(scope, key_id, expires_ns), names_of(web, scope))
 
     @routes.get("/web/keys", include_in_schema=False)
     @needs_builder
@@ -103,6 +119,14 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
         scope, wanted, by = Scope.of(signed_in.caller), body.as_new(), signed_in.person.person_id
         made, secret = await web.database.run_write(lambda: keys.create(scope, wanted, created_by=by))
         return answer(key_object(made, {by: signed_in.person.name}) | {"secret": secret}, 201)
+
+    @routes.patch("/web/keys/{key_id}", include_in_schema=False)
+    @needs_builder
+    async def change_end(request: Request, key_id: str, body: WantedEnd) -> Response:
+        expires_ns = _nanoseconds(body.expires_at)
+        changed = await web.database.run_write(expire, request.state.signed_in, key_id, expires_ns)
+        web.forget_key(key_id)
+        return answer(changed)
 
     @routes.delete("/web/keys/{key_id}", include_in_schema=False)
     @needs_builder

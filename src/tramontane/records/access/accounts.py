@@ -70,10 +70,11 @@ class Accounts:
         if self._passwords.outdated(hashed):
             newer = await self._passwords.hash(password)
             await self._database.run_write(self._replace, person, hashed, newer)
+            hashed = newer
         scope = await self._database.run(self._usual_place, person)
         if scope is None:
             raise Forbidden("you are in no workspace any more; ask an administrator for an invitation")
-        return await self.sessions.begin(scope, person.person_id, agent)
+        return await self.sessions.begin(scope, person.person_id, agent, by_password=hashed)
 
     async def change_password(self, signed_in: SignedIn, current: str, new: str, address: str) -> None:
         """Set a new one and end the person's other sessions. Raises InvalidFields, RateLimited."""

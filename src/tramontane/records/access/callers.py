@@ -1,9 +1,12 @@
 """Knows who is behind a presented key: one constant refusal, a cache of two seconds at most, the database behind it.
 
+Only whoever holds the whole secret of an expired key is told so, and when: anybody else learns nothing.
+
 Every door calls `caller_for` and reads the `Caller`, never a header. A key revoked anywhere stops here within the cache's
 time. When each key was last used is collected in memory and written now and then, off the request's path.
 """
 
+import datetime
 import hmac
 from typing import NamedTuple
 
@@ -16,6 +19,7 @@ from tramontane.records.access.last_use import LastUse
 from tramontane.records.access.lookups import TTL_NS, Lookups
 from tramontane.records.access.secret import PresentedKey, read_secret
 
+SECOND_NS = 1_000_000_000
 REFUSAL = "no valid key: send one as `Authorization: Bearer tm_...`; `tramontane key create NAME` makes one"
 
 
@@ -38,12 +42,14 @@ class Callers:
         self._last_use = LastUse(database, store.note_used, "keys")
 
     async def caller_for(self, secret: str) -> Caller:
-        """Who carries this secret. Raises Unauthenticated, with the same words for every reason, or a storage error."""
+        """Who carries this secret. Raises Unauthenticated, with the same words for all but an expired key, or a storage error."""
         presented = read_secret(secret)
         known = None if presented is None else await self._lookups.get(presented.key_id)
         now_ns = self._clock.now_ns()
-        if presented is None or known is None or not _admits(known, presented, now_ns):
+        if presented is None or known is None or not _admits(known, presented):
             raise Unauthenticated(REFUSAL)
+        if known.expires_ns is not None and now_ns >= known.expires_ns:
+            raise _expired(known.expires_ns)
         self._last_use.note(presented.key_id, now_ns)
         return known.caller
 
@@ -74,10 +80,19 @@ class Callers:
             weight=row["weight"],
             requests_per_minute=row["requests_per_minute"],
             tokens_per_minute=row["tokens_per_minute"],
+            models=store.models_of(row),
         )
         return _Known(bytes(row["secret_sha256"]), caller, row["revoked_ns"] is not None, row["expires_ns"])
 
 
-def _admits(known: _Known, presented: PresentedKey, now_ns: int) -> bool:
-    matches = hmac.compare_digest(known.sha256, presented.sha256)
-    return matches and not known.revoked and (known.expires_ns is None or now_ns < known.expires_ns)
+def _admits(known: _Known, presented: PresentedKey) -> bool:
+    return hmac.compare_digest(known.sha256, presented.sha256) and not known.revoked
+
+
+def _expired(expires_ns: int) -> Unauthenticated:
+    ended = datetime.datetime.fromtimestamp(expires_ns // SECOND_NS, datetime.UTC).isoformat(" ", "minutes")
+    return Unauthenticated(
+        f"this key expired on {ended.removesuffix('+00:00')} UTC; make a new one with `tramontane key create NAME` or in "
+        "the studio",
+        code="key_expired",
+    )

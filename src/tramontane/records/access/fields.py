@@ -1,5 +1,6 @@
 """What names, weights and limits may be. Pure; every refusal names the field and the cure."""
 
+import re
 import unicodedata
 
 from tramontane.foundation.errors import InvalidFields
@@ -9,6 +10,8 @@ MAX_NAME = 100
 MAX_EMAIL = 254
 MAX_WEIGHT = 1000
 MAX_LIMIT = 2**53
+MAX_MODELS = 50
+_MODEL = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
 def checked_name(field: str, name: str) -> str:
@@ -43,6 +46,17 @@ def checked_count(field: str, value: int | None, highest: int) -> int | None:
     return value
 
 
+def check_models(models: frozenset[str] | None) -> None:
+    """Raises InvalidFields for a limit to no model, to too many, or to what no model is called."""
+    if models is None:
+        return
+    if not 1 <= len(models) <= MAX_MODELS:
+        raise InvalidFields.of("models", f"models takes 1 to {MAX_MODELS} names, or nothing for every model")
+    odd = [name for name in sorted(models) if not _MODEL.fullmatch(name)]
+    if odd:
+        raise InvalidFields.of("models", f"models takes names of models; {odd[0][:80]!r} is none")
+
+
 def check_key(wanted: NewKey, now_ns: int) -> None:
     """Raises InvalidFields for the first field of a new key that cannot be."""
     checked_name("name", wanted.name)
@@ -51,5 +65,6 @@ def check_key(wanted: NewKey, now_ns: int) -> None:
     unknown = sorted(set(wanted.rights) - set(RIGHTS))
     if unknown or not wanted.rights:
         raise InvalidFields.of("rights", f"rights takes some of {', '.join(RIGHTS)}")
+    check_models(wanted.models)
     if wanted.expires_ns is not None and wanted.expires_ns <= now_ns:
         raise InvalidFields.of("expires", "expires must lie in the future")

@@ -4,10 +4,6 @@ A link is used up in the same transaction that does what it is for, so of two wh
 asynchronous callers go through the database's lanes.
 """
 
-import hashlib
-import re
-import secrets
-
 import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -20,10 +16,10 @@ from tramontane.foundation.store.scope import Scope
 from tramontane.records.access import invitation_store, people_store, session_store, store
 from tramontane.records.access.fields import checked_email
 from tramontane.records.access.nouns import ROLES, Invitation, InvitationKind, Person, Role
+from tramontane.records.access.token import digest_of, is_token, new_token
 
 LIFE_NS = 7 * 86_400 * 1_000_000_000
 CLOSED = "this link is not valid, or no longer: it was used, ended or replaced; ask for a new one"
-_SHAPE = re.compile(r"[0-9A-Za-z_-]{43}", re.ASCII)
 
 
 class NewLink(msgspec.Struct, frozen=True):
@@ -56,6 +52,17 @@ class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
     password_hash: str = ""
 
 
+class _Purpose(msgspec.Struct, frozen=True, kw_only=True):
+    """What a link is to do, and who wants it: `by` None is the operator. One that is `lasting` never expires."""
+
+    kind: InvitationKind
+    role: Role
+    email: str | None = None
+    person_id: str | None = None
+    by: str | None = None
+    lasting: bool = False
+
+
 class Invitations:
     """The links of every workspace."""
 
@@ -70,7 +77,8 @@ class Invitations:
                 return None
             now_ns = self._clock.now_ns()
             invitation_store.revoke_kind(connection, scope.organisation_id, "first_administrator", now_ns)
-            return self._add(connection, scope, "first_administrator", "administrator", lasting=True)
+            purpose = _Purpose(kind="first_administrator", role="administrator", lasting=True)
+            return self._add(connection, scope, purpose)
 
     def invite(self, scope: Scope, role: Role, *, email: str | None = None, by: str | None = None) -> NewLink:
         """A link into the workspace, for anybody who holds it or for one address. Raises InvalidFields, NotFound."""
@@ -80,7 +88,7 @@ class Invitations:
         with self._database.write() as connection:
             if store.lock_workspace(connection, scope) is None:
                 raise NotFound(f"no workspace {scope.workspace_id}", param="workspace")
-            return self._add(connection, scope, "invitation", role, email=address, by=by)
+            return self._add(connection, scope, _Purpose(kind="invitation", role=role, email=address, by=by))
 
     def reset(self, scope: Scope, person_id: str, *, by: str | None = None) -> NewLink:
         """A link to a new password for a person of the workspace, in place of any before it.
@@ -100,7 +108,8 @@ class Invitations:
             now_ns = self._clock.now_ns()
             organisation_id = scope.organisation_id
             invitation_store.revoke_kind(connection, organisation_id, "password_reset", now_ns, person_id=person_id)
-            return self._add(connection, scope, "password_reset", role, person_id=person_id, by=by)
+            purpose = _Purpose(kind="password_reset", role=role, person_id=person_id, by=by)
+            return self._add(connection, scope, purpose)
 
     def pending(self, scope: Scope) -> list[Invitation]:
         """The open invitations into a workspace, oldest first."""
@@ -116,7 +125,7 @@ class Invitations:
     def look(self, secret: str) -> Offer:
         """What is behind a link, without using it. Raises NotFound, with the same words for every reason."""
         with self._database.read() as connection:
-            found = invitation_store.behind(connection, _sha256(secret), self._clock.now_ns())
+            found = invitation_store.behind(connection, _digest(secret), self._clock.now_ns())
             offer = None if found is None else _offer(connection, found)
         if offer is None:
             raise NotFound(CLOSED, param="secret", code="link_closed")
@@ -130,40 +139,29 @@ class Invitations:
         try:
             with self._database.write() as connection:
                 now_ns = self._clock.now_ns()
-                link = invitation_store.claim(connection, _sha256(secret), now_ns)
+                link = invitation_store.claim(connection, _digest(secret), now_ns)
                 if link is None:
                     raise NotFound(CLOSED, param="secret", code="link_closed")
                 return link, _fulfil(connection, link, newcomer, now_ns)
         except IntegrityError:
             raise Conflict("that address is in use already; sign in and open the link again", param="email") from None
 
-    def _add(
-        self,
-        connection: Connection,
-        scope: Scope,
-        kind: InvitationKind,
-        role: Role,
-        *,
-        email: str | None = None,
-        person_id: str | None = None,
-        by: str | None = None,
-        lasting: bool = False,
-    ) -> NewLink:
-        secret = secrets.token_urlsafe(32)
+    def _add(self, connection: Connection, scope: Scope, purpose: _Purpose) -> NewLink:
+        secret = new_token()
         now_ns = self._clock.now_ns()
         made = Invitation(
             organisation_id=scope.organisation_id,
             workspace_id=scope.workspace_id,
             invitation_id=new_id("inv"),
-            kind=kind,
-            role=role,
-            email=email,
-            person_id=person_id,
-            created_by=by,
+            kind=purpose.kind,
+            role=purpose.role,
+            email=purpose.email,
+            person_id=purpose.person_id,
+            created_by=purpose.by,
             created_ns=now_ns,
-            expires_ns=None if lasting else now_ns + LIFE_NS,
+            expires_ns=None if purpose.lasting else now_ns + LIFE_NS,
         )
-        invitation_store.add(connection, {**msgspec.structs.asdict(made), "secret_sha256": _sha256(secret)})
+        invitation_store.add(connection, {**msgspec.structs.asdict(made), "secret_sha256": _digest(secret)})
         return NewLink(made, secret)
 
 
@@ -239,6 +237,6 @@ def _offer(connection: Connection, link: Invitation) -> Offer | None:
     return Offer(invitation=link, organisation_name=organisation.name, workspace_name=name, email=email)
 
 
-def _sha256(secret: str) -> bytes:
-    """The hash of a secret, or of nothing for what cannot be one."""
-    return hashlib.sha256(secret.encode("ascii") if _SHAPE.fullmatch(secret) else b"").digest()
+def _digest(secret: str) -> bytes:
+    """Of nothing for what cannot be a secret, so that it takes the same way."""
+    return digest_of(secret if is_token(secret) else "")

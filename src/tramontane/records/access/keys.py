@@ -43,6 +43,7 @@ class Keys:
             "revoked_ns": None,
             "last_used_ns": None,
             "created_by": created_by,
+            "models": None if wanted.models is None else " ".join(sorted(wanted.models)),
         }
         with self._database.write() as connection:
             if store.lock_workspace(connection, scope) is None:
@@ -71,16 +72,30 @@ class Keys:
         with self._database.write() as connection:
             found = [key for key in store.keys_of(connection, scope) if key.key_id == key_id]
             if not found:
-                raise NotFound(f"no key {key_id[:100]!r} in this workspace", param="key")
+                raise _no_key(key_id)
             if found[0].revoked_ns is None:
                 store.change_key(connection, scope, key_id, {"revoked_ns": self._clock.now_ns()})
         return self.find(scope, key_id)
 
-    def expire(self, scope: Scope, key_id: str, expires_ns: int) -> KeyRecord:
-        """Set when the key ends. Raises InvalidFields for the past (revoke it instead) and NotFound."""
-        if expires_ns <= self._clock.now_ns():
-            raise InvalidFields.of("expires", "expires must lie in the future; to end a key now, revoke it")
+    def expire(self, scope: Scope, key_id: str, expires_ns: int | None) -> KeyRecord:
+        """Set when the key ends; None: never. What has ended stays so, since people rely on it and its name is free.
+
+        Raises NotFound, Conflict for a key that has ended, InvalidFields for the past (revoke it instead).
+        """
+        now_ns = self._clock.now_ns()
         with self._database.write() as connection:
-            if not store.change_key(connection, scope, key_id, {"expires_ns": expires_ns}):
-                raise NotFound(f"no key {key_id[:100]!r} in this workspace", param="key")
+            if store.lock_workspace(connection, scope) is None:
+                raise _no_key(key_id)
+            found = [key for key in store.keys_of(connection, scope) if key.key_id == key_id]
+            if not found:
+                raise _no_key(key_id)
+            if not found[0].live(now_ns):
+                raise Conflict("this key has ended for good; make a new one", code="key_ended")
+            if expires_ns is not None and expires_ns <= now_ns:
+                raise InvalidFields.of("expires", "expires must lie in the future; to end a key now, revoke it")
+            store.change_key(connection, scope, key_id, {"expires_ns": expires_ns})
         return self.find(scope, key_id)
+
+
+def _no_key(key_id: str) -> NotFound:
+    return NotFound(f"no key {key_id[:100]!r} in this workspace", param="key")

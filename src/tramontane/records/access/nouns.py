@@ -102,10 +102,14 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key is asked to be; limits None are the installation's defaults. How much of the machine is the workspace's."""
+    """What a key is asked to be; limits None are the installation's defaults. How much of the machine is the workspace's.
+
+    `models` None: every model of the workspace; else only these, by name or by an alias.
+    """
 
     name: str
     rights: frozenset[Right] = frozenset({"inference"})
+    models: frozenset[str] | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     expires_ns: int | None = None
@@ -126,6 +130,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     revoked_ns: int | None
     last_used_ns: int | None
     created_by: str | None = None
+    models: frozenset[str] | None = None
 
     @property
     def shown(self) -> str:

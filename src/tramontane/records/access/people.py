@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import Conflict, InvalidFields, NotFound
-from tramontane.foundation.ids import new_id
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.access import invitation_store, people_store, session_store, store
@@ -109,20 +108,8 @@ class People:
 
     def make_workspace(self, person: Person, name: str) -> Workspace:
         """A new workspace with this person as its administrator. Raises InvalidFields, Conflict for a name in use."""
-        made = Workspace(
-            organisation_id=person.organisation_id,
-            workspace_id=new_id("ws"),
-            name=checked_name("name", name),
-            weight=1,
-            created_ns=self._clock.now_ns(),
-        )
-        with self._database.write() as connection:
-            others = store.workspaces_of(connection, person.organisation_id)
-            if any(other.name == made.name for other in others):
-                raise Conflict(f"a workspace named {made.name} exists; choose another name", param="name")
-            connection.execute(store.workspace.insert(), msgspec.structs.asdict(made))
-            people_store.add_member(connection, made.scope, person.person_id, "administrator", made.created_ns)
-        return made
+        places = Places(self._database, self._clock)
+        return places.create_workspace(person.organisation_id, name, administrator=person.person_id)
 
 
 def _held_role(connection: Connection, scope: Scope, person_id: str) -> Role:

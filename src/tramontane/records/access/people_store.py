@@ -47,9 +47,13 @@ def change_person(connection: Connection, organisation_id: str, person_id: str, 
     connection.execute(update(person).where(*where).values(**values))
 
 
-def password_of(connection: Connection, organisation_id: str, person_id: str) -> str | None:
+def password_of(
+    connection: Connection, organisation_id: str, person_id: str, *, hold: bool = False
+) -> str | None:
+    """The hash; with `hold` nobody sets another before the transaction ends."""
     where = (password.c.organisation_id == organisation_id, password.c.person_id == person_id)
-    return connection.execute(select(password.c.hash).where(*where)).scalar_one_or_none()
+    query = select(password.c.hash).where(*where)
+    return connection.execute(query.with_for_update(read=True) if hold else query).scalar_one_or_none()
 
 
 def set_password(connection: Connection, organisation_id: str, person_id: str, hashed: str, now_ns: int) -> None:

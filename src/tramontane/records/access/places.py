@@ -13,7 +13,7 @@ from tramontane.foundation.errors import Conflict, InvalidFields, NotFound
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.scope import Scope
-from tramontane.records.access import store
+from tramontane.records.access import people_store, store
 from tramontane.records.access.fields import MAX_WEIGHT, checked_count, checked_email, checked_name
 from tramontane.records.access.nouns import ROLES, Member, Organisation, Person, Role, Workspace
 
@@ -34,8 +34,13 @@ class Places:
             _insert(connection, store.organisation, made)
         return made
 
-    def create_workspace(self, organisation_id: str, name: str, *, weight: int = 1) -> Workspace:
-        """Raises InvalidFields, Conflict for a name in use, NotFound for the organisation."""
+    def create_workspace(
+        self, organisation_id: str, name: str, *, weight: int = 1, administrator: str | None = None
+    ) -> Workspace:
+        """`administrator` is the id of the person it then belongs to.
+
+        Raises InvalidFields, Conflict for a name in use, NotFound for the organisation.
+        """
         checked_count("weight", weight, MAX_WEIGHT)
         made = Workspace(
             organisation_id=organisation_id,
@@ -47,6 +52,8 @@ class Places:
         with self._adding("name", made.name) as connection:
             _need_organisation(connection, organisation_id)
             _insert(connection, store.workspace, made)
+            if administrator is not None:
+                people_store.add_member(connection, made.scope, administrator, "administrator", made.created_ns)
         return made
 
     def organisation(self, name_or_id: str) -> Organisation:
@@ -102,9 +109,7 @@ class Places:
                 raise NotFound(f"no workspace {scope.workspace_id}", param="workspace")
             if store.person_of(connection, scope.organisation_id, person_id) is None:
                 raise NotFound(f"no person {person_id[:100]!r} in this organisation", param="person")
-            place = msgspec.structs.asdict(scope)
-            row = {**place, "person_id": person_id, "role": role, "created_ns": self._clock.now_ns()}
-            connection.execute(store.membership.insert(), row)
+            people_store.add_member(connection, scope, person_id, role, self._clock.now_ns())
 
     def members(self, scope: Scope) -> list[Member]:
         """The people of one workspace, by name."""

@@ -5,10 +5,7 @@ Asynchronous; one per gateway, used on its event loop.
 """
 
 import base64
-import hashlib
 import hmac
-import re
-import secrets
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -26,11 +23,11 @@ from tramontane.records.access import people_store, session_store
 from tramontane.records.access.last_use import LastUse
 from tramontane.records.access.lookups import Lookups
 from tramontane.records.access.nouns import Person, Session, SignedIn, Workspace, roles_of
+from tramontane.records.access.token import digest_of, is_token, new_token
 
 REFUSAL = "you are not signed in, or no longer; sign in again"
 DAY_NS = 86_400 * 1_000_000_000
 LONGEST_AGENT = 200
-_SHAPE = re.compile(r"[0-9A-Za-z_-]{43}", re.ASCII)
 
 
 class _Found(NamedTuple):
@@ -79,21 +76,25 @@ class Sessions:
             found = await self._live(token) if moved else None
         return found.signed_in if found else None
 
-    async def begin(self, scope: Scope, person_id: str, agent: str) -> str:
-        """Sign a person in; gives the token, which is to be handed to the browser and then forgotten."""
-        token = secrets.token_urlsafe(32)
+    async def begin(self, scope: Scope, person_id: str, agent: str, *, by_password: str | None = None) -> str:
+        """Sign a person in; gives the token, which is to be handed to the browser and then forgotten.
+
+        Raises Unauthenticated when the password whose hash is `by_password` is no longer the person's.
+        """
+        token = new_token()
         now_ns = self._clock.now_ns()
-        row = {
+        row: dict[str, str | int | bytes] = {
             "organisation_id": scope.organisation_id,
             "session_id": new_id("ses"),
             "person_id": person_id,
             "workspace_id": scope.workspace_id,
-            "token_sha256": _sha256(token),
+            "token_sha256": digest_of(token),
             "agent": _plain(agent),
             "created_ns": now_ns,
             "seen_ns": now_ns,
         }
-        await self._database.run_write(self._add, row)
+        if not await self._database.run_write(self._add, row, by_password):
+            raise Unauthenticated(REFUSAL)
         return token
 
     async def listed(self, person: Person) -> list[Session]:
@@ -142,7 +143,7 @@ class Sessions:
         await self._last_use.close()
 
     async def _live(self, token: str) -> _Found | None:
-        if not _SHAPE.fullmatch(token):
+        if not is_token(token):
             return None
         found = await self._lookups.get(token)
         if found is None:
@@ -156,7 +157,7 @@ class Sessions:
 
     def _find(self, token: str) -> _Found | None:
         with self._database.read() as connection:
-            row = session_store.presented(connection, _sha256(token))
+            row = session_store.presented(connection, digest_of(token))
         if row is None:
             return None
         signed_in = None if row["role"] is None else _signed_in(row, token)
@@ -169,9 +170,16 @@ class Sessions:
             signed_in,
         )
 
-    def _add(self, row: dict[str, object]) -> None:
+    def _add(self, row: dict[str, str | int | bytes], by_password: str | None) -> bool:
+        """Checking a password takes a while, in which it may have been changed and every session ended."""
+        organisation_id, person_id = str(row["organisation_id"]), str(row["person_id"])
         with self._database.write() as connection:
+            if by_password is not None:
+                held = people_store.password_of(connection, organisation_id, person_id, hold=True)
+                if held != by_password:
+                    return False
             session_store.add(connection, row)
+        return True
 
     def _rows(self, person: Person) -> list[Session]:
         with self._database.read() as connection:
@@ -231,10 +239,6 @@ def _signed_in(row: Mapping[str, Any], token: str) -> SignedIn:
 def _part(row: Mapping[str, Any], kind: type[msgspec.Struct], prefix: str) -> dict[str, Any]:
     """The columns of one struct, which carry its name in the joined row."""
     return {name: row[prefix + name] for name in kind.__struct_fields__ if name != "organisation_id"}
-
-
-def _sha256(token: str) -> bytes:
-    return hashlib.sha256(token.encode("ascii")).digest()
 
 
 def _csrf(token: str) -> str:

@@ -87,6 +87,7 @@ service_key = Table(
     Column("revoked_ns", BigInteger),
     Column("last_used_ns", BigInteger),
     Column("created_by", Text),
+    Column("models", Text),
     UniqueConstraint("key_id"),
     ForeignKeyConstraint(["organisation_id", "workspace_id"], ["workspace.organisation_id", "workspace.workspace_id"]),
 )
@@ -150,7 +151,7 @@ def keys_of(connection: Connection, scope: Scope) -> list[KeyRecord]:
     return [key_record(row._asdict()) for row in connection.execute(query)]
 
 
-def change_key(connection: Connection, scope: Scope, key_id: str, values: Mapping[str, int]) -> int:
+def change_key(connection: Connection, scope: Scope, key_id: str, values: Mapping[str, int | None]) -> int:
     """Set columns of one key of this workspace; gives 0 when it has none of that id."""
     where = (*_inside(service_key, scope), service_key.c.key_id == key_id)
     return connection.execute(update(service_key).where(*where).values(**values)).rowcount
@@ -176,8 +177,14 @@ def secret_value(connection: Connection, organisation_id: str, name: str) -> byt
 
 def key_record(values: Mapping[str, Any]) -> KeyRecord:
     """A row without its hash."""
-    fields = {name: values[name] for name in KeyRecord.__struct_fields__ if name != "rights"}
-    return msgspec.convert({**fields, "rights": values["scopes"].split()}, KeyRecord)
+    fields = {name: values[name] for name in KeyRecord.__struct_fields__ if name not in ("rights", "models")}
+    lists = {"rights": values["scopes"].split(), "models": models_of(values)}
+    return msgspec.convert({**fields, **lists}, KeyRecord)
+
+
+def models_of(values: Mapping[str, Any]) -> frozenset[str] | None:
+    """The models a key's row limits it to; no model's name holds a space."""
+    return None if values["models"] is None else frozenset(values["models"].split())
 
 
 def _inside(table: Table, scope: Scope) -> tuple[Any, ...]:
