@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.chat import MODEL, Chat
 from tests.browser.chromium import chromium
 from tests.browser.people import Person, first_administrator, invited
-from tests.browser.scripted_server import ScriptedServer, scripted_server
+from tests.browser.scripted_server import SEER, ScriptedServer, scripted_server
 from tests.e2e.platform import Platform, run, serving
 
 from tramontane.entrypoints.web import client_files
@@ -38,6 +38,7 @@ def untouched_home(tmp_path_factory: pytest.TempPathFactory, scripted: ScriptedS
     for command in (
         ["models", "pull", "smollm2-135m-instruct"],
         ["models", "add", f"{scripted.address}#{MODEL}", "--licence", "apache-2.0", "--accept-licence"],
+        ["models", "add", f"{scripted.address}#{SEER}", "--licence", "apache-2.0", "--accept-licence", "--sees-images"],
     ):
         result = run(home, *command)
         assert result.returncode == 0, result.stderr

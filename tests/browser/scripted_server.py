@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from aiohttp import web
 
 MODEL = "scripted"
+# The same by another name, under which it is said to see images.
+SEER = "seer"
 ORDER = re.compile(r"^(say|count|slow|paced|long|fail):?(\S*)", re.MULTILINE)
 # How the gateway begins when it asks for a conversation's title.
 TITLE_WANTED = "Write a title"
@@ -28,11 +30,12 @@ PARAGRAPH = (
 
 class ScriptedServer:
     """`texts` may grow while it runs, by name or by the question itself; `rest_s` slows every word down. `asked` holds the
-    last message of each request."""
+    last message of each request, `pictures` the images in them."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
         self.asked: list[str] = []
+        self.pictures: list[str] = []
         self.title = ""
         self.tokens_per_s = 200.0
         self.rest_s = 0.0
@@ -50,13 +53,14 @@ class ScriptedServer:
         return app
 
     async def _models(self, request: web.Request) -> web.Response:
-        card = {"id": MODEL, "object": "model", "owned_by": "tests", "max_model_len": 1_000_000}
-        return web.json_response({"object": "list", "data": [card]})
+        card = {"object": "model", "owned_by": "tests", "max_model_len": 1_000_000}
+        return web.json_response({"object": "list", "data": [{"id": MODEL, **card}, {"id": SEER, **card}]})
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         question = _text(body["messages"][-1]["content"])
         self.asked.append(question)
+        self.pictures += _pictures(body["messages"][-1]["content"])
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:
@@ -118,6 +122,11 @@ def _text(content: object) -> str:
     if isinstance(content, list):
         return "\n".join(str(part.get("text", "")) for part in content)
     return str(content)
+
+
+def _pictures(content: object) -> list[str]:
+    parts = content if isinstance(content, list) else []
+    return [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
 
 
 def _chunk(delta: dict[str, str], reason: str | None = None) -> bytes:

@@ -114,11 +114,18 @@ class Shelf:
         """Install a model of the catalogue by its name."""
         return self.add(self._catalogue.entry(self._scope, name), report)
 
-    def draft(self, place: str, name: str, licence: str | None, key_variable: str) -> ModelEntry:
-        """An entry for what lies at a path, on a hub or on another server. Raises NameTaken, BadRequest."""
+    def draft(
+        self, place: str, name: str, licence: str | None, key_variable: str, sees_images: bool = False
+    ) -> ModelEntry:
+        """An entry for what lies at a path, on a hub or on another server. Raises NameTaken, BadRequest.
+
+        `sees_images` is the operator's word for a model of another server: no common list of models says it.
+        """
         copied = self._folders.copied(Path(place).expanduser().absolute())
         # One that was copied there whole is checked against its own list and taken in where it lies.
         entry = copied.entry if copied else _entry_of(place, name, licence, key_variable)
+        if sees_images:
+            entry = _seeing(entry, place)
         self._catalogue.require_free_name(entry.name)
         if isinstance(entry.source, HubSource) and licence is None:
             stated = list_hub(entry.source, self._settings.hub.endpoint).licence
@@ -175,6 +182,12 @@ def _entry_of(place: str, name: str, licence: str | None, key_variable: str) -> 
     if path.name.endswith(".tar"):
         return bundle_entry(path, name)
     return draft_entry(name or path.stem.lower(), LocalSource(path=str(path)), licence or OWN)
+
+
+def _seeing(entry: ModelEntry, place: str) -> ModelEntry:
+    if not isinstance(entry.source, UpstreamSource):
+        raise BadRequest(f"{place}: the engines here read no images; only a model of another server can see them")
+    return msgspec.structs.replace(entry, capabilities=(*entry.capabilities, "vision"))
 
 
 def _upstream_entry(place: str, name: str, licence: str, key_variable: str) -> ModelEntry:

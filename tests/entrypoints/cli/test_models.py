@@ -65,3 +65,16 @@ def test_terms_nobody_stated_permit_nothing_known(home: Path) -> None:
     lines = shown("theirs")
     assert lines["permits"] == "nothing that is known"
     assert re.fullmatch(rf"by {re.escape(getpass.getuser())}, {MOMENT}", lines["accepted"])
+
+
+def test_another_servers_model_sees_images_when_the_operator_says_so(home: Path) -> None:
+    place = "http://127.0.0.1:9/v1"
+    for name, more in (("eyes", ["--sees-images"]), ("blind", [])):
+        assert run("models", "add", f"{place}#{name}", "--accept-licence", *more).exit_code == 0
+    assert "vision" in shown("eyes")["can"] and "vision" not in shown("blind")["can"]
+
+
+def test_no_model_of_this_machine_is_said_to_see_images(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.gguf").write_bytes(b"GGUF")
+    refused = run("models", "add", str(tmp_path / "one.gguf"), "--sees-images")
+    assert refused.exit_code == 1 and "another server" in refused.stderr

@@ -112,13 +112,14 @@ def pull(application: Application, name: str, accept_licence: bool) -> None:
 @click.option("--licence", default=None, help="Id of its licence, for the records.")
 @click.option("--accept-licence", is_flag=True, help="Record that you accept that licence for the organisation.")
 @click.option("--key-variable", default="", help="The variable that holds another server's key.")
+@click.option("--sees-images", is_flag=True, help="Another server's model reads images; people may then attach them.")
 @click.pass_obj
 def add(application: Application, place: str, name: str, licence: str | None, accept_licence: bool,
-        key_variable: str) -> None:  # fmt: skip
+        key_variable: str, sees_images: bool) -> None:  # fmt: skip
     """Add PLACE: a GGUF file, a folder with safetensors, an exported bundle (.tar), hub:OWNER/NAME, or a model of another
     OpenAI-compatible server written http://HOST:PORT/v1#MODEL."""
     with application.shelf() as shelf:
-        _install(shelf, shelf.draft(place, name, licence, key_variable), accept_licence)
+        _install(shelf, shelf.draft(place, name, licence, key_variable, sees_images), accept_licence)
 
 
 @models.command()

@@ -67,7 +67,9 @@ class ModelShelf(Protocol):
 
     def fit(self, name: str) -> FitAnswer: ...
 
-    def draft(self, place: str, name: str, licence: str | None, key_variable: str) -> ModelEntry: ...
+    def draft(
+        self, place: str, name: str, licence: str | None, key_variable: str, sees_images: bool = False
+    ) -> ModelEntry: ...
 
     def add(self, entry: ModelEntry, report: ProgressReport) -> InstalledModel:
         """Install an entry, of the catalogue or drafted."""
