@@ -1,5 +1,6 @@
 """Search over real indexes of both databases: the latest conversations first, each once, its owner's own and no other's."""
 
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -137,3 +138,18 @@ def test_looking_back_by_pages_misses_nothing_and_repeats_nothing(
             latest.setdefault(conversation_id, entry_id)
         got = [(hit.conversation_id, hit.entry_id) for hit in search.find(connection, OWNER, word, most)]
     assert got == list(latest.items())[:most]
+
+
+def test_long_bodies_never_stand_in_memory_together(database: Database) -> None:
+    with database.write() as connection:
+        for _ in range(12):
+            say(connection, conversation(connection), "mistral " + "x" * 1_000_000)
+    with database.read() as connection:
+        tracemalloc.start()
+        try:
+            hits = search.find(connection, OWNER, "mistral", 20)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert len(hits) == 12
+    assert peak < 8_000_000

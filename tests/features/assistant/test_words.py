@@ -1,11 +1,13 @@
 """What search and titles make of any text: words that both databases agree on, excerpts that hold their hits, plain names."""
 
 import unicodedata
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tramontane.features.assistant import words
 from tramontane.features.assistant.titles import LONGEST, first_words, title_from
 from tramontane.features.assistant.words import LONGEST_WORD, MOST_CHARACTERS, excerpt, fold, query_words
 
@@ -87,3 +89,16 @@ def test_a_hit_inside_writing_without_spaces_is_shown() -> None:
 def test_an_excerpt_looks_no_further_than_the_index_does() -> None:
     """An answer may be far longer than what is found of it; each look at a word of it costs."""
     assert not any(part["hit"] for part in excerpt("été " * MOST_CHARACTERS + "needle", ["needle"]))
+
+
+def test_letters_that_become_many_cost_no_more_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = 0
+
+    def combining(letter: str) -> int:
+        nonlocal looked_at
+        looked_at += 1
+        return unicodedata.combining(letter)
+
+    monkeypatch.setattr(words, "unicodedata", SimpleNamespace(normalize=unicodedata.normalize, combining=combining))
+    assert len(fold("\ufdfa" * MOST_CHARACTERS)) <= MOST_CHARACTERS  # eighteen letters each
+    assert looked_at <= 3 * MOST_CHARACTERS

@@ -122,7 +122,7 @@ def _in_names(connection: Connection, owner: Owner, words: Sequence[str], most: 
 
 
 def _in_entries(connection: Connection, owner: Owner, words: Sequence[str], most: int) -> list[Hit]:
-    """Bodies are read only of the entries that will be shown: they may be long."""
+    """Bodies are read only of the entries that will be shown, and one by one: they may be long."""
     latest: dict[str, int] = {}
     before = LARGEST
     for _ in range(MOST_LOOKS):
@@ -135,15 +135,13 @@ def _in_entries(connection: Connection, owner: Owner, words: Sequence[str], most
         before = min(row.oldest for row in rows)
     shown = dict(list(latest.items())[:most])
     named = {row.conversation_id: row for row in _conversations(connection, owner, list(shown))}
-    said = _bodies(connection, owner, list(shown.values()))
-    return [
-        Hit(
-            one, named[one].name, said[number].entry_id,
-            excerpt(content.text_of(msgspec.json.decode(said[number].body)), words), named[one].updated_ns,
-        )
-        for one, number in shown.items()
-        if one in named and number in said
-    ]  # fmt: skip
+    hits = []
+    for one, number in shown.items():
+        said = _said(connection, owner, number) if one in named else None
+        if said is not None:
+            full = content.text_of(msgspec.json.decode(said.body))
+            hits.append(Hit(one, named[one].name, said.entry_id, excerpt(full, words), named[one].updated_ns))
+    return hits
 
 
 def _conversations(connection: Connection, owner: Owner, ids: Sequence[str]) -> Sequence[Any]:
@@ -154,8 +152,7 @@ def _conversations(connection: Connection, owner: Owner, ids: Sequence[str]) -> 
     return connection.execute(query).all() if ids else []
 
 
-def _bodies(connection: Connection, owner: Owner, numbers: Sequence[int]) -> dict[int, Any]:
-    query = select(entry.c.number, entry.c.entry_id, entry.c.body).where(
-        entry.c.number.in_(numbers), entry.c.scope == owner.scope
-    )
-    return {row.number: row for row in connection.execute(query)} if numbers else {}
+def _said(connection: Connection, owner: Owner, number: int) -> Any:
+    """One at a time: a hundred bodies of ten megabytes must not stand in memory together."""
+    query = select(entry.c.entry_id, entry.c.body).where(entry.c.number == number, entry.c.scope == owner.scope)
+    return connection.execute(query).one_or_none()

@@ -22,7 +22,8 @@ def fold(text: str) -> str:
     """The words of a text, one space between them."""
     plain = text[:MOST_CHARACTERS]
     if not plain.isascii():
-        plain = unicodedata.normalize("NFKD", plain)
+        # One letter may become eighteen; three are the most that any language's own letters become.
+        plain = unicodedata.normalize("NFKD", plain)[: 3 * MOST_CHARACTERS]
         plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
         plain = _SPACELESS.sub(r" \1 ", plain)
     return " ".join(word for word in _WORD.findall(plain.casefold()) if len(word) <= LONGEST_WORD)[:MOST_CHARACTERS]
