@@ -71,6 +71,7 @@ describe('a change asked for', () => {
   it('carries the present version in a fence that nothing in it can close', () => {
     const content = 'a\n````js\nb\n````\n';
     expect(newVersion(fenced(content.trim(), 'markdown'), 'markdown', '')).toBe(content.trim());
+    expect(fenced('`a`\n'.repeat(200_000), '')).toMatch(/^```\n/);
   });
 
   it('knows kinds and finds names', () => {

@@ -10,7 +10,8 @@ export function kindOf(label: string): DocumentKind {
 
 /** A fence that nothing inside can close. */
 export function fenced(content: string, label: string): string {
-  const longest = Math.max(2, ...[...content.matchAll(/`+/g)].map((run) => run[0].length));
+  let longest = 2;
+  for (const run of content.matchAll(/`+/g)) longest = Math.max(longest, run[0].length);
   const fence = '`'.repeat(longest + 1);
   return `${fence}${label}\n${content}\n${fence}`;
 }

@@ -17,9 +17,21 @@ export function spoken(content: Content | undefined): Spoken {
 
 function add(said: Spoken, chunk: Chunk): void {
   if (chunk.type === 'text') said.text += chunk.text;
-  else if (chunk.type === 'thinking') said.thinking += chunk.thinking.map((part) => part.text).join('');
-  else if (chunk.type === 'image_url') said.images.push(chunk);
+  else if (chunk.type === 'thinking') said.thinking += thoughts(chunk.thinking);
+  else if (chunk.type === 'image_url')
+    said.images.push({ type: 'image_url', image_url: address(chunk.image_url) });
   else if (chunk.type === 'document_url') said.files.push(chunk);
+}
+
+/** Programs may write thoughts as one text, and pictures as `{url}`; both are kept as they came. */
+function thoughts(written: unknown): string {
+  if (typeof written === 'string') return written;
+  return Array.isArray(written) ? written.map((part: { text?: string }) => part.text ?? '').join('') : '';
+}
+
+function address(written: unknown): string {
+  const url = typeof written === 'string' ? written : (written as { url?: unknown } | null)?.url;
+  return typeof url === 'string' ? url : '';
 }
 
 /** Only pictures that came along as data are ever shown; nothing is fetched. */
