@@ -11,7 +11,9 @@ from tests.records.access.conftest import World
 from tramontane.foundation.errors import Forbidden, InvalidFields, RateLimited, Unauthenticated
 from tramontane.foundation.settings import SessionSettings
 from tramontane.foundation.store.errors import StorageFailed
-from tramontane.records.access import Accounts
+from tramontane.foundation.store.scope import Scope
+from tramontane.records.access import Accounts, people_store
+from tramontane.records.access.nouns import Person
 from tramontane.records.access.passwords import Passwords
 
 HERE = "192.0.2.1"
@@ -151,3 +153,34 @@ async def test_the_current_password_cannot_be_guessed_either(world: World, accou
     ]
     kinds = [type(error) for error in await asyncio.gather(*refused, return_exceptions=True)]
     assert kinds.count(RateLimited) == 15
+
+
+async def test_a_password_changed_while_it_is_checked_opens_nothing(
+    world: World, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knows the old one could go on trying, so that a session begins right after all others have ended."""
+    ada = await accounts.sessions.signed_in(await signed_in(accounts, world.mine, "Ada"))
+    usual_place = accounts._usual_place
+
+    def late(person: Person) -> Scope | None:
+        accounts._set(ada.person, "another hash", ada.session_id)
+        return usual_place(person)
+
+    monkeypatch.setattr(accounts, "_usual_place", late)
+    with pytest.raises(Unauthenticated):
+        await accounts.sign_in("ada@example.org", PASSWORD, HERE, "")
+    assert [one.session_id for one in await accounts.sessions.listed(ada.person)] == [ada.session_id]
+
+
+async def test_a_password_that_is_being_changed_is_waited_for(world: World, accounts: Accounts) -> None:
+    ada = await accounts.sessions.signed_in(await signed_in(accounts, world.mine, "Ada"))
+    hashed = accounts._hash_of(ada.person)
+    with world.database.write() as connection:
+        people_store.set_password(connection, world.mine.organisation_id, ada.person.person_id, "another hash", 1)
+        beginning = asyncio.create_task(
+            accounts.sessions.begin(world.mine, ada.person.person_id, "", by_password=hashed)
+        )
+        await asyncio.sleep(0.2)
+        assert not beginning.done()
+    with pytest.raises(Unauthenticated):
+        await beginning
