@@ -65,7 +65,9 @@ def _node(node_id: str, message: Any) -> Node | None:
         return None
     author, content, about = message.get("author"), message.get("content"), message.get("metadata")
     role = author.get("role") if isinstance(author, dict) else None
-    if role not in ("user", "assistant") or not isinstance(content, dict) or content.get("content_type") not in SPOKEN:
+    if role not in ("user", "assistant") or not isinstance(content, dict):
+        return None
+    if text(content.get("content_type")) not in SPOKEN:
         return None
     about = about if isinstance(about, dict) else {}
     if about.get("is_visually_hidden_from_conversation") or message.get("recipient", "all") != "all":
