@@ -81,13 +81,19 @@ class Invitations:
             return self._add(connection, scope, purpose)
 
     def invite(self, scope: Scope, role: Role, *, email: str | None = None, by: str | None = None) -> NewLink:
-        """A link into the workspace, for anybody who holds it or for one address. Raises InvalidFields, NotFound."""
+        """A link into the workspace, for anybody who holds it or for one address.
+
+        `by` must administer it still; None is the operator. Raises InvalidFields, NotFound, Forbidden.
+        """
         if role not in ROLES:
             raise InvalidFields.of("role", f"role takes one of {', '.join(ROLES)}")
         address = checked_email(email) if email else None
         with self._database.write() as connection:
             if store.lock_workspace(connection, scope) is None:
                 raise NotFound(f"no workspace {scope.workspace_id}", param="workspace")
+            # The role was looked at before; a link made after its loss would be revoked by nobody.
+            if by is not None and people_store.role_of(connection, scope, by) != "administrator":
+                raise Forbidden("only administrators of the workspace invite people")
             return self._add(connection, scope, _Purpose(kind="invitation", role=role, email=address, by=by))
 
     def reset(self, scope: Scope, person_id: str, *, by: str | None = None) -> NewLink:
