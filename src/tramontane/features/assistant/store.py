@@ -121,6 +121,13 @@ def taken_origins(connection: Connection, owner: Owner, origins: Sequence[str]) 
     return set(connection.execute(query).scalars())
 
 
+def forget_origin(connection: Connection, owner: Owner, origin: str, before_ns: int) -> None:
+    """Free the name of a sending whose conversation is older."""
+    columns = conversation.c
+    where = (*inside(conversation, owner), columns.owner_id == owner.owner_id, columns.origin == origin)
+    connection.execute(update(conversation).where(*where, columns.created_ns < before_ns).values(origin=None))
+
+
 def listed(
     connection: Connection, owner: Owner, filters: Mapping[str, Any], offset: int, limit: int | None
 ) -> Iterator[Conversation]:
@@ -183,6 +190,12 @@ def one_entry(connection: Connection, owner: Owner, conversation_id: str, entry_
 def sent(connection: Connection, owner: Owner, conversation_id: str, send_key: str) -> bool:
     query = select(entry.c.entry_id).where(*_of(entry, owner, conversation_id), entry.c.send_key == send_key)
     return connection.execute(query).first() is not None
+
+
+def forget_sent(connection: Connection, owner: Owner, conversation_id: str, before_ns: int) -> None:
+    """Free the names of all sendings to a conversation that are older."""
+    where = (*_of(entry, owner, conversation_id), entry.c.send_key.is_not(None), entry.c.created_ns < before_ns)
+    connection.execute(update(entry).where(*where).values(send_key=None))
 
 
 def path(connection: Connection, owner: Owner, conversation_id: str, entry_id: str | None) -> list[Entry]:

@@ -26,6 +26,9 @@ from tramontane.foundation.errors import Conflict, InvalidFields, NotFound
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.nouns import Message
 
+SEND_KEY_NS = 24 * 3600 * 1_000_000_000
+"""How long a sending is remembered: long enough for every client that tries again, and then its name is free."""
+
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One turn that is written down. `question` is set when the conversation has no name yet."""
@@ -56,15 +59,7 @@ class Turns:
         instructions = [project_instructions(connection, owner, one.project_id), one.instructions or ""]
         if not turn.store:
             return self._unstored(owner, one, [], turn, instructions, output_id)
-        if turn.send_key is not None:
-            one = msgspec.structs.replace(one, origin=f"send:{turn.send_key}")
-            if store.taken_origins(connection, owner, [str(one.origin)]):
-                raise already_sent()
-        try:
-            store.add(connection, owner, one, fold(one.name or ""))
-        except IntegrityError:
-            # The same sending, begun at the same moment in another transaction.
-            raise already_sent() from None
+        one = self._added_once(connection, owner, one, turn.send_key and f"send:{turn.send_key}")
         return self._write(connection, owner, one, [], turn, instructions, output_id, began=True)
 
     def go_on(self, connection: Connection, owner: Owner, conversation_id: str, turn: NewTurn, output_id: str) -> Turn:
@@ -72,8 +67,10 @@ class Turns:
         one = store.one(connection, owner, conversation_id, lock=turn.store)
         if turn.model is not None:
             one = msgspec.structs.replace(one, model=turn.model)
-        if turn.send_key is not None and store.sent(connection, owner, conversation_id, turn.send_key):
-            raise already_sent()
+        if turn.send_key is not None:
+            store.forget_sent(connection, owner, conversation_id, self._now_ns() - SEND_KEY_NS)
+            if store.sent(connection, owner, conversation_id, turn.send_key):
+                raise already_sent()
         entries = self._before(connection, owner, one, turn.from_entry_id)
         instructions = _instructions(connection, owner, one)
         if not turn.store:
@@ -83,7 +80,10 @@ class Turns:
     def restart(
         self, connection: Connection, owner: Owner, conversation_id: str, turn: NewTurn, output_id: str
     ) -> Turn:
-        """A new conversation with a copy of the old one's entries up to `from_entry_id`, and a turn."""
+        """A new conversation with a copy of the old one's entries up to `from_entry_id`, and a turn.
+
+        Raises NotFound, Conflict (already_sent, answer_running), InvalidFields.
+        """
         old = store.one(connection, owner, conversation_id)
         entries = self._before(connection, owner, old, turn.from_entry_id)
         now_ns = self._now_ns()
@@ -96,12 +96,28 @@ class Turns:
         instructions = _instructions(connection, owner, one)
         if not turn.store:
             return self._unstored(owner, one, entries, turn, instructions, output_id)
-        store.add(connection, owner, one, fold(one.name or ""))
+        one = self._added_once(connection, owner, one, turn.send_key and f"restart:{conversation_id}:{turn.send_key}")
         copies = self.copied(entries)
         store.add_entries(
             connection, owner, one.conversation_id, [(copy, fold(content.text_of(copy.body))) for copy in copies], None
         )
         return self._write(connection, owner, one, copies, turn, instructions, output_id, began=True)
+
+    def _added_once(self, connection: Connection, owner: Owner, one: Conversation, sending: str | None) -> Conversation:
+        """Write a new conversation down under the name of its sending. Raises Conflict for a second one within a day."""
+        if sending is not None:
+            one = msgspec.structs.replace(one, origin=sending)
+            store.forget_origin(connection, owner, sending, self._now_ns() - SEND_KEY_NS)
+            if store.taken_origins(connection, owner, [sending]):
+                raise already_sent()
+        try:
+            store.add(connection, owner, one, fold(one.name or ""))
+        except IntegrityError:
+            if sending is None:
+                raise
+            # The same sending, begun at the same moment in another transaction.
+            raise already_sent() from None
+        return one
 
     def copied(self, entries: Sequence[Entry]) -> list[Entry]:
         """The same path with ids of its own."""

@@ -19,6 +19,7 @@ from tramontane.features.assistant import answering
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import NewConversation, NewEntry, NewTurn
 from tramontane.foundation.clock import SystemClock
+from tramontane.foundation.errors import Overloaded
 from tramontane.foundation.events import ChoiceEnd, TextDelta
 from tramontane.foundation.nouns import Ask, Caller
 from tramontane.foundation.store.database import Database
@@ -95,6 +96,22 @@ async def test_a_conversation_is_not_begun_twice(client: httpx2.AsyncClient) -> 
     statuses = sorted([(await one).status_code for one in both])
     assert statuses == [200, 409]
     assert len((await client.get("/v1/conversations")).json()) == 1
+
+
+async def test_a_restart_is_not_made_twice_and_a_refused_one_may_be_sent_again(
+    client: httpx2.AsyncClient, room: FakeRoom
+) -> None:
+    begun = await start(client)
+    path, headers = f"/v1/conversations/{begun['conversation_id']}/restart", {"idempotency-key": "once"}
+    body = {"inputs": "instead", "from_entry_id": begun["output_entry_id"]}
+    room.refusal = Overloaded("too many wait; try again", retry_after_s=2)
+    assert (await client.post(path, json=body, headers=headers)).status_code == 503
+    room.refusal = None
+    both = [asyncio.create_task(client.post(path, json=body, headers=headers)) for _ in range(2)]
+    answers = sorted([await one for one in both], key=lambda one: one.status_code)
+    assert [one.status_code for one in answers] == [200, 409]
+    assert answers[1].json()["code"] == "already_sent"
+    assert len((await client.get("/v1/conversations")).json()) == 2
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "é"])
