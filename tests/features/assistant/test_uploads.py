@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 
+from tramontane.entrypoints.api.conversations.bodies import checked_setting
 from tramontane.features.assistant.importing import read_upload
 from tramontane.features.assistant.imports import files
 from tramontane.features.assistant.imports.files import documents
@@ -54,17 +55,17 @@ def test_one_conversation_too_large_to_parse_at_once_is_named_and_the_others_com
 ) -> None:
     monkeypatch.setattr(files, "MOST_CONTAINERS_AT_ONCE", 100)
     upload = b"\xef\xbb\xbf [" + b",".join([chatgpt("a", "one"), chatgpt("b", "x", 60), chatgpt("c", "two")]) + b"]"
-    reading = read_upload(upload)
+    reading = read_upload(upload, checked_setting)
     assert [one.origin for portion in reading.portions for one in portion] == ["chatgpt:a", "chatgpt:c"]
     assert (reading.unread, len(reading.problems)) == (1, 1)
 
 
 def test_an_object_is_read_as_well_as_a_list() -> None:
-    reading = read_upload(chatgpt("a", "one"))
+    reading = read_upload(chatgpt("a", "one"), checked_setting)
     assert [one.origin for portion in reading.portions for one in portion] == ["chatgpt:a"]
 
 
 @pytest.mark.parametrize("content", [b"[", b'{"a":', b"[" * 100_000, b"[{}", b"nul", b"\xff", b"12", b'{"a":1}{'])
 def test_what_is_no_json_is_said_to_be_none(content: bytes) -> None:
     with pytest.raises(BadRequest):
-        read_upload(content)
+        read_upload(content, checked_setting)

@@ -311,11 +311,21 @@ export interface CanvasDocument {
   updated_at?: string;
 }
 
+/** What is wrong with one conversation of an export, counted from 1. `message` is English, `code` can be said in any language. */
+export interface ImportProblem {
+  conversation: number;
+  code: string;
+  message: string;
+  /** What was left behind: `tools`, `completion_args`, `metadata`. */
+  settings?: string[];
+  limit?: number;
+}
+
 export interface ImportResult {
   source: string;
   imported: number;
   skipped: number;
-  problems: string[];
+  problems: ImportProblem[];
 }
 
 // --- the stream of an answer: a closed set; what is not here is dropped by api/sse.ts --------------------------------

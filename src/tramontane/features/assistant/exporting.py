@@ -33,7 +33,7 @@ def markdown(connection: Connection, owner: Owner, conversation_id: str) -> str:
 
 
 def exported(one: Conversation, entries: Sequence[Entry]) -> dict[str, Any]:
-    """All there is of it; an import reads back all but tools, completion arguments, metadata and usage."""
+    """All there is of it, as an import reads it back; its shares, documents and project stay here."""
     return {
         "id": one.conversation_id,
         "name": one.name,

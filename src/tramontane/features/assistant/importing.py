@@ -1,7 +1,8 @@
 """Takes other products' conversations in: recognises the export, reads each conversation, writes what is not here yet.
 
 Importing twice brings nothing twice: each conversation remembers where it came from. A conversation that cannot be read is
-named and passed over. Writing goes in small portions, so that nobody's answers wait behind an import.
+named and passed over; settings that the API would not take are named and left behind. Writing goes in small portions, so
+that nobody's answers wait behind an import.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,12 @@ from sqlalchemy import Connection
 from tramontane.features.assistant import content, store
 from tramontane.features.assistant.imports import chatgpt, lechat, openwebui, own
 from tramontane.features.assistant.imports.files import documents
-from tramontane.features.assistant.imports.nouns import Imported, Node, Unreadable
+from tramontane.features.assistant.imports.nouns import Imported, Node, Problem, SettingsCheck, Unreadable
 from tramontane.features.assistant.nouns import Conversation, Entry, Numbers, Owner
 from tramontane.features.assistant.titles import first_words
 from tramontane.features.assistant.turns import prefix_of
 from tramontane.features.assistant.words import fold
-from tramontane.foundation.errors import BadRequest
+from tramontane.foundation.errors import BadRequest, TramontaneError
 from tramontane.foundation.ids import new_id
 
 PORTION_ENTRIES = 500
@@ -46,12 +47,20 @@ class Reading(msgspec.Struct, kw_only=True):
 
     source: str
     portions: list[list[Imported]] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     unread: int = 0
 
+    def note(self, problem: Problem) -> None:
+        """Keep the first of them; a person reads no thousand."""
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(problem)
 
-def read_upload(upload: bytes) -> Reading:
-    """Everything in an upload. Blocking and heavy: to be called off the event loop. Raises BadRequest, TooLarge."""
+
+def read_upload(upload: bytes, check: SettingsCheck) -> Reading:
+    """Everything in an upload. Blocking and heavy: to be called off the event loop. Raises BadRequest, TooLarge.
+
+    `check` sees every setting of a file before it is kept.
+    """
     reading = Reading(source="")
     portion: list[Imported] = []
     weight = 0
@@ -66,7 +75,7 @@ def read_upload(upload: bytes) -> Reading:
             read = _read(found, one, place, reading)
             if read is None:
                 continue
-            portion.append(read)
+            portion.append(_checked(read, place, reading, check))
             weight += len(read.nodes)
             if weight >= PORTION_ENTRIES:
                 reading.portions.append(portion)
@@ -76,7 +85,8 @@ def read_upload(upload: bytes) -> Reading:
     if not reading.source:
         raise BadRequest(
             "this is no export that is known here; send one of ChatGPT (conversations.json or the zip), Le Chat, "
-            "Open WebUI or our own"
+            "Open WebUI or our own",
+            code="unknown_export",
         )
     return reading
 
@@ -90,12 +100,27 @@ def _read(found: Format, one: Any, place: int, reading: Reading) -> Imported | N
         read = found.read(one)
         if read.nodes:
             return read
-        raise Unreadable("it has no messages that can be shown")
+        raise Unreadable("it has no messages that can be shown", "no_messages")
     except Unreadable as error:
         reading.unread += 1
-        if len(reading.problems) < MOST_PROBLEMS:
-            reading.problems.append(f"conversation {place}: {error}")
+        message = f"conversation {place}: {error}"
+        reading.note(Problem(conversation=place, code=error.code, message=message, limit=error.limit))
         return None
+
+
+def _checked(one: Imported, place: int, reading: Reading, check: SettingsCheck) -> Imported:
+    """With the settings that may be kept."""
+    kept: dict[str, Any] = {}
+    lost: list[str] = []
+    for name, value in one.settings.items():
+        try:
+            kept[name] = check(name, value)
+        except TramontaneError:
+            lost.append(name)
+    if lost:
+        message = f"conversation {place}: it came without its {', '.join(lost)}, which are not as the API takes them"
+        reading.note(Problem(conversation=place, code="settings_left", message=message, settings=lost))
+    return msgspec.structs.replace(one, settings=kept)
 
 
 def write_portion(
@@ -123,7 +148,7 @@ def _write(connection: Connection, owner: Owner, one: Imported, numbers: Numbers
         model=one.model or _model_of(one.nodes), description=one.description, instructions=one.instructions,
         pinned=one.pinned, archived=one.archived, origin=one.origin,
         head_entry_id=ids.get(one.head_id or ""), preview=content.preview_of(question), created_ns=created_ns,
-        updated_ns=one.updated_ns or created_ns,
+        updated_ns=one.updated_ns or created_ns, **one.settings,
     )  # fmt: skip
     store.add(connection, owner, kept, fold(name))
     rows = [
@@ -147,8 +172,8 @@ def _entry(node: Node, ids: dict[str, str], number: int, created_ns: int) -> Ent
     time_ns = node.created_ns or created_ns
     return Entry(
         entry_id=ids[node.node_id], parent_id=ids.get(node.parent_id or ""), kind=node.kind, role=node.role,
-        body=node.body, number=number, status=node.status, model=node.model, created_ns=time_ns,
-        completed_ns=time_ns,
+        body=node.body, number=number, status=node.status, model=node.model, usage=node.usage,
+        created_ns=time_ns, completed_ns=time_ns,
     )  # fmt: skip
 
 

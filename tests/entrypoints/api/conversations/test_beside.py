@@ -198,6 +198,71 @@ async def test_an_export_of_ours_comes_back_whole_and_only_once(client: httpx2.A
     assert markdown.startswith("# Branches\n") and "## You\n\nfirst\n" in markdown
 
 
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+
+
+async def test_settings_and_usage_come_back_too(client: httpx2.AsyncClient, client_of: Clients) -> None:
+    more = {"tools": [TOOL], "completion_args": {"temperature": 0.3, "tool_choice": "none"}, "metadata": {"team": "a"}}
+    begun = await start(client, "first", **more)
+    exported = await client.get(f"/v1/conversations/{begun['conversation_id']}/export?format=json")
+    colleague = client_of(COLLEAGUE_KEY)
+    assert (await brought(colleague, exported.content))["problems"] == []
+    (listed,) = await sent(colleague, "GET", "/v1/conversations")
+    mine = await sent(client, "GET", f"/v1/conversations/{begun['conversation_id']}")
+    theirs = await sent(colleague, "GET", f"/v1/conversations/{listed['id']}")
+    for name in more:
+        assert theirs[name] == mine[name], name
+    usages = [
+        (await tree(one, number))["entries"][-1]["usage"]
+        for one, number in ((client, begun["conversation_id"]), (colleague, listed["id"]))
+    ]
+    assert usages[0] == usages[1] and usages[0]["total_tokens"] > 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tools", [{"type": "web_search"}]), ("tools", "all"), ("tools", [TOOL, TOOL]), ("tools", [TOOL] * 129),
+        ("tools", [{**TOOL, "function": {**TOOL["function"], "description": "x" * 300_000}}]),
+        ("completion_args", {"temperature": 99}), ("completion_args", {"max_tokens": "many"}), ("completion_args", [1]),
+        ("completion_args", {"response_format": {"type": "json_schema"}}),
+        ("metadata", {"x": "y" * 20_000}), ("metadata", ["a"]),
+    ],
+)  # fmt: skip
+async def test_a_setting_the_api_would_not_take_stays_behind_and_is_named(
+    client: httpx2.AsyncClient, field: str, value: Any
+) -> None:
+    begun = await start(client, "first", metadata={"kept": "yes"}, completion_args={"top_p": 0.5})
+    exported = (await client.get(f"/v1/conversations/{begun['conversation_id']}/export?format=json")).json()
+    await client.delete(f"/v1/conversations/{begun['conversation_id']}")
+    exported["conversations"][0][field] = value
+    result = await brought(client, json.dumps(exported).encode())
+    (problem,) = result["problems"]
+    assert (result["imported"], result["skipped"]) == (1, 0)
+    assert (problem["conversation"], problem["code"], problem["settings"]) == (1, "settings_left", [field])
+    (listed,) = await sent(client, "GET", "/v1/conversations")
+    shown = await sent(client, "GET", f"/v1/conversations/{listed['id']}")
+    expected = {"tools": [], "completion_args": {"top_p": 0.5}, "metadata": {"kept": "yes"}}
+    empty = {"tools": [], "completion_args": {}, "metadata": None}
+    for name, kept in expected.items():
+        assert (shown[name] or empty[name]) == (empty[name] if name == field else kept), name
+    await append(client, listed["id"], "still answers", model="fake")
+
+
+@pytest.mark.parametrize(
+    "usage", [7, {"prompt_tokens": -1}, {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 10**30},
+              {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "tramontane": {"finish_reason": "<b>"}}]
+)  # fmt: skip
+async def test_a_usage_that_cannot_be_is_no_usage(client: httpx2.AsyncClient, usage: Any) -> None:
+    begun = await start(client, "first")
+    exported = (await client.get(f"/v1/conversations/{begun['conversation_id']}/export?format=json")).json()
+    await client.delete(f"/v1/conversations/{begun['conversation_id']}")
+    exported["conversations"][0]["entries"][-1]["usage"] = usage
+    assert (await brought(client, json.dumps(exported).encode()))["imported"] == 1
+    (listed,) = await sent(client, "GET", "/v1/conversations")
+    assert (await tree(client, listed["id"]))["entries"][-1].get("usage") is None
+
+
 def shape(shown: dict[str, Any]) -> list[tuple[int | None, str, Any]]:
     """The tree without its ids."""
     places = {entry["id"]: place for place, entry in enumerate(shown["entries"])}
@@ -277,7 +342,8 @@ async def test_chatgpts_export_comes_in_as_a_tree(client: httpx2.AsyncClient) ->
     upload = zipped(**{"chat.html": b"<html>", "conversations.json": chatgpt(), "user.json": {}})
     result = await brought(client, upload)
     assert (result["source"], result["imported"], result["skipped"]) == ("chatgpt", 1, 1)
-    assert "mapping" in result["problems"][0]
+    (problem,) = result["problems"]
+    assert (problem["conversation"], problem["code"]) == (2, "unreadable") and "mapping" in problem["message"]
     again = await brought(client, json.dumps(chatgpt()).encode())
     assert (again["imported"], again["skipped"]) == (0, 2)
     (listed,) = await sent(client, "GET", "/v1/conversations")
@@ -321,6 +387,21 @@ async def test_open_webuis_export_comes_in_with_thoughts_and_images(client: http
     assert thought["content"][0]["thinking"][0]["text"] == "> hm"
     assert thought["content"][1]["text"] == "Bora"
     assert shown["head_entry_id"] == other["id"] and thought["parent_id"] == other["parent_id"] == first["id"]
+
+
+@pytest.mark.parametrize(
+    ("upload", "code"),
+    [
+        (b"not json", "export_not_json"),
+        (b"{}", "unknown_export"),
+        (b"PK\x03\x04" + b"\x00" * 200, "zip_unreadable"),
+        (zipped(**{"notes.txt": b"x"}), "zip_without_conversations"),
+        (zipped(**{"conversations.json": b"\x00" * 151_000_000}), "export_too_large"),
+    ],
+)
+async def test_a_refused_upload_says_which_case_it_is(client: httpx2.AsyncClient, upload: bytes, code: str) -> None:
+    response = await client.post("/v1/conversations/import", content=upload)
+    assert (response.status_code in (400, 413), response.json()["code"]) == (True, code)
 
 
 @pytest.mark.parametrize(

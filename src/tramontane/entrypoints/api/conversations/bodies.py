@@ -6,7 +6,7 @@ Inputs are a text or a list of entries; each becomes an entry of the room, files
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from tramontane.entrypoints.api.dialects.fields import (
     Effort,
@@ -197,6 +197,34 @@ class TurnBody(BaseModel):
         )
 
 
+class KeptSettings(BaseModel):
+    """What a conversation keeps for all of its turns, checked alike wherever it comes from."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    tools: Tools | None = None
+    completion_args: CompletionArgs | None = None
+    metadata: Metadata | None = None
+
+
+def kept_tools(tools: list[ToolDefinition] | None) -> list[dict[str, Any]]:
+    """As they are kept. Raises InvalidFields."""
+    read_tools(tools)
+    return _bounded("tools", [tool.model_dump(mode="json", exclude_none=True) for tool in tools or ()])
+
+
+def checked_setting(field: str, written: Any) -> Any:
+    """One setting of a file as if it had been sent: what is kept of it. Raises InvalidFields."""
+    _bounded(field, written)
+    try:
+        read = KeptSettings.model_validate({field: written})
+    except (ValidationError, RecursionError):
+        raise InvalidFields.of(field, f"{field} is not as the API takes it; send it as the API describes it") from None
+    if read.completion_args is not None:
+        return read.completion_args.read()
+    return read.metadata if read.tools is None else kept_tools(read.tools)
+
+
 class StartBody(TurnBody):
     """`POST /v1/conversations`."""
 
@@ -217,13 +245,12 @@ class StartBody(TurnBody):
             raise InvalidFields.of("agent_id", "agents are not served here; name a model instead")
         if self.model is None:
             raise InvalidFields.of("model", "name the model that answers; GET /v1/models lists them", "missing")
-        read_tools(self.tools)
         return NewConversation(
             model=clean(self.model),
             name=None if self.name is None else clean(self.name),
             description=None if self.description is None else clean(self.description),
             instructions=None if self.instructions is None else clean(self.instructions),
-            tools=_bounded("tools", [tool.model_dump(mode="json", exclude_none=True) for tool in self.tools or ()]),
+            tools=kept_tools(self.tools),
             completion_args=self.completion_args.read() if self.completion_args is not None else {},
             metadata=self.metadata,
             project_id=self.project_id,
@@ -252,7 +279,7 @@ class RestartBody(TurnBody):
     guardrails: Annotated[list[Any], Field(max_length=0)] | None = None
 
     def turn(self, request_id: str, deadline_ms: int | None, send_key: str | None) -> NewTurn:
-        turn = super().turn(request_id, deadline_ms, None)
+        turn = super().turn(request_id, deadline_ms, send_key)
         return msgspec.structs.replace(turn, from_entry_id=self.from_entry_id)
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
+from tramontane.entrypoints.api.conversations.bodies import checked_setting
 from tramontane.entrypoints.api.conversations.shapes import json_response
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.entrypoints.api.presence import ClientGone
@@ -43,7 +44,7 @@ class Imports:
 
     async def _read_and_write(self, upload: bytes, owner: Owner) -> Response:
         assistant = self._assistant
-        reading = await asyncio.to_thread(importing.read_upload, upload)
+        reading = await asyncio.to_thread(importing.read_upload, upload, checked_setting)
         imported = 0
         for portion in reading.portions:
             imported += await assistant.write(

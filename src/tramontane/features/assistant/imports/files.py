@@ -52,13 +52,15 @@ def documents(content: bytes) -> Iterator[Any]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             yield from _members(archive)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError, OSError) as error:
-        raise BadRequest(f"the zip file cannot be read: {_reason(error)}; send it as it was downloaded") from None
+        message = f"the zip file cannot be read: {_reason(error)}; send it as it was downloaded"
+        raise BadRequest(message, code="zip_unreadable") from None
 
 
 def _members(archive: zipfile.ZipFile) -> Iterator[Any]:
     wanted = [member for member in archive.infolist() if _WANTED.search(member.filename) and not member.is_dir()]
     if not wanted:
-        raise BadRequest("no conversations are in this zip file; send an export of ChatGPT, Le Chat or Open WebUI")
+        message = "no conversations are in this zip file; send an export of ChatGPT, Le Chat or Open WebUI"
+        raise BadRequest(message, code="zip_without_conversations")
     left = MOST_BYTES
     for member in wanted:
         pieces, left = _content(archive, member, left)
@@ -67,20 +69,22 @@ def _members(archive: zipfile.ZipFile) -> Iterator[Any]:
 
 def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> tuple[bytes, int]:
     if member.flag_bits & 1:
-        raise BadRequest("the zip file is encrypted; send it without a password")
+        raise BadRequest("the zip file is encrypted; send it without a password", code="zip_encrypted")
     pieces = []
     with archive.open(member) as file:
         while piece := file.read(PIECE):
             left -= len(piece)
             if left < 0:
-                raise TooLarge(f"what is in the zip file is larger than {MOST_BYTES} bytes; send it in parts")
+                message = f"what is in the zip file is larger than {MOST_BYTES} bytes; send it in parts"
+                raise TooLarge(message, code="export_too_large")
             pieces.append(piece)
     return b"".join(pieces), left
 
 
 def _decoded(content: bytes, name: str) -> Any:
     if content.count(b"[") + content.count(b"{") > MOST_CONTAINERS or content.count(b",") > MOST_VALUES:
-        raise TooLarge(f"{name} holds more lists, objects or values than can be read at once; send it in parts")
+        message = f"{name} holds more lists, objects or values than can be read at once; send it in parts"
+        raise TooLarge(message, code="export_too_large")
     content = content.removeprefix(b"\xef\xbb\xbf")
     try:
         if _is_list(content):
@@ -91,7 +95,8 @@ def _decoded(content: bytes, name: str) -> Any:
             for key, piece in data.items()
         }
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        raise BadRequest(f"{name} is not valid JSON; send the export as it was downloaded") from None
+        message = f"{name} is not valid JSON; send the export as it was downloaded"
+        raise BadRequest(message, code="export_not_json") from None
 
 
 def _is_list(content: bytes | memoryview) -> bool:
@@ -114,7 +119,8 @@ def _parsed(piece: msgspec.Raw) -> Any:
 
 
 def _too_many() -> TooLarge:
-    return TooLarge(f"the zip file holds more than {MOST_MEMBERS} files; send the conversations alone")
+    message = f"the zip file holds more than {MOST_MEMBERS} files; send the conversations alone"
+    return TooLarge(message, code="export_too_large")
 
 
 def _reason(error: Exception) -> str:

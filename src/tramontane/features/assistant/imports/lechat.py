@@ -30,7 +30,7 @@ def read(one: Any) -> Imported:
     """One conversation. Raises Unreadable."""
     messages = [message for message in one if isinstance(message, dict)] if isinstance(one, list) else []
     if not messages:
-        raise Unreadable("it has no messages")
+        raise Unreadable("it has no messages", "no_messages")
     messages.sort(key=lambda message: moment(message.get("createdAt")))
     tree = any(isinstance(message.get("parentId"), str) for message in messages)
     nodes: dict[str, Node] = {}

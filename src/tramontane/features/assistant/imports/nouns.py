@@ -1,7 +1,7 @@
 """The one form every export is read into, and the care each text of it is taken with."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,9 @@ from tramontane.features.assistant.nouns import clean
 NS = 1_000_000_000
 LATEST_NS = 4_102_444_800 * NS  # the year 2100: what lies beyond is no time
 MOST_NODES = 50_000
+SETTINGS = ("tools", "completion_args", "metadata")
+SettingsCheck = Callable[[str, Any], Any]
+"""The API's check of one of `SETTINGS`: gives what may be kept, raises InvalidFields for what may not."""
 _DATA_IMAGE = re.compile(r"data:image/[\w.+-]+;base64,", re.ASCII)
 
 
@@ -24,6 +27,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any]
     role: str | None = None
     model: str | None = None
+    usage: dict[str, Any] | None = None
     status: str = "done"
     created_ns: int = 0
 
@@ -31,7 +35,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """One conversation of an export. `nodes` come parents first; `head_id` is the end of the branch last shown.
 
-    Tools, completion arguments and metadata are left behind: the API checks them as they come in, and a file goes past it.
+    `settings` holds what stands in the file under the names of `SETTINGS`, unchecked: it must pass the API's own check.
     """
 
     origin: str
@@ -41,14 +45,33 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     instructions: str | None = None
     description: str | None = None
+    settings: dict[str, Any] = {}
     pinned: bool = False
     archived: bool = False
     created_ns: int = 0
     updated_ns: int = 0
 
 
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is wrong with one conversation of an export, counted from 1: a code with its fields, and a sentence in English.
+
+    `settings` are the ones left behind, `limit` what was exceeded.
+    """
+
+    conversation: int
+    code: str
+    message: str
+    settings: list[str] = []
+    limit: int | None = None
+
+
 class Unreadable(Exception):
-    """One conversation of an export is not as it should be; the message says what is wrong."""
+    """One conversation of an export is not as it should be; the message says what is wrong, the code which case it is."""
+
+    def __init__(self, message: str, code: str = "unreadable", limit: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.limit = limit
 
 
 def text(value: Any, most: int | None = None) -> str:
@@ -93,7 +116,7 @@ def ordered(nodes: Mapping[str, Node], parents: Mapping[str, str | None]) -> lis
     `parents` names the parent of every node of the export, kept or not.
     """
     if len(parents) > MOST_NODES:
-        raise Unreadable(f"it has more than {MOST_NODES} messages")
+        raise Unreadable(f"it has more than {MOST_NODES} messages", "too_many_messages", MOST_NODES)
     nearest: dict[str, str | None] = {}
     children: dict[str | None, list[str]] = {}
     for node_id in nodes:

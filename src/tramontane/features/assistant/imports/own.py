@@ -1,10 +1,13 @@
 """Our own export, read as strictly as anybody else's: a file says it is ours, which proves nothing."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from tramontane.features.assistant.exporting import FORMAT
 from tramontane.features.assistant.imports.nouns import (
+    SETTINGS,
     Imported,
     Node,
     Unreadable,
@@ -21,6 +24,29 @@ SOURCE = "tramontane"
 KINDS = ("message.input", "message.output", "function.call", "function.result")
 STATUSES = ("done", "stopped", "interrupted", "failed")
 MOST_PARTS = 200
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+
+
+class Cached(msgspec.Struct, frozen=True):
+    cached_tokens: Count = 0
+
+
+class Speed(msgspec.Struct, frozen=True):
+    first_token_ms: Amount | None = None
+    tokens_per_s: Amount | None = None
+    cached_tokens: Count = 0
+    finish_reason: Annotated[str, msgspec.Meta(pattern="^[a-z_]{1,40}$")] | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """As an answer's entry has it."""
+
+    prompt_tokens: Count
+    completion_tokens: Count
+    total_tokens: Count
+    prompt_tokens_details: Cached = Cached()
+    tramontane: Speed = Speed()
 
 
 def recognises(data: Any) -> bool:
@@ -51,6 +77,7 @@ def read(one: Any) -> Imported:
         model=text(one.get("model"), 256),
         instructions=optional(one.get("instructions"), 200_000),
         description=optional(one.get("description"), 200_000),
+        settings={name: one[name] for name in SETTINGS if one.get(name)},
         pinned=one.get("pinned") is True,
         archived=one.get("archived") is True,
         created_ns=created_ns,
@@ -73,9 +100,18 @@ def _node(entry: dict[str, Any]) -> Node | None:
         role=role,
         body=_body(kind, body),
         model=optional(entry.get("model"), 256),
+        usage=_usage(entry.get("usage")) if kind == "message.output" else None,
         status=status if status in STATUSES else "done",
         created_ns=moment(entry.get("created_at")),
     )
+
+
+def _usage(written: Any) -> dict[str, Any] | None:
+    """What an answer cost, as it is shown beside it; nothing is accounted by it."""
+    try:
+        return msgspec.to_builtins(msgspec.convert(written, Usage))
+    except msgspec.ValidationError:
+        return None
 
 
 def _body(kind: str, body: dict[str, Any]) -> dict[str, Any]:
