@@ -1,20 +1,27 @@
 """Which server an installed model gets, and how much context within the memory it may have."""
 
+import hashlib
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.adapters.servers.openvino.conftest import chat_gguf, models_dir  # noqa: F401  # fixtures
 from tests.fakes.engines import no_report
+from tests.records.catalog.test_answers import SMALL
+from tests.records.catalog.test_answers import installed as any_installed
 
+from tramontane.adapters.formats.errors import FileRefused
 from tramontane.adapters.servers.llamacpp.starter import installed as llamacpp_installed
 from tramontane.adapters.servers.upstream import UpstreamServer
 from tramontane.adapters.sources.folders import ModelFolders
 from tramontane.adapters.sources.install import Engines, Installer, Request, draft_entry
 from tramontane.adapters.sources.transfer import Transfer
-from tramontane.app.servers import Servers
+from tramontane.app.servers import DAMAGED, Servers
+from tramontane.entrypoints.api.errors import rule_of
 from tramontane.foundation.clock import SystemClock
+from tramontane.foundation.errors import ModelUnavailable, TramontaneError
 from tramontane.foundation.settings import EngineSettings, Settings
-from tramontane.records.catalog.nouns import InstalledModel, LocalSource
+from tramontane.records.catalog.nouns import FileSpec, InstalledModel, LocalSource
 
 PADDED_TO = 256  # llama.cpp rounds a slot's context up to a multiple of this
 
@@ -37,6 +44,64 @@ def installed_for_llamacpp(gguf: Path, home: Path) -> InstalledModel:
     Installer(ModelFolders(home), engines, registered.append).pull(entry, Request(), Transfer())
     (model,) = registered
     return model
+
+
+def installed_here(home: Path) -> InstalledModel:
+    files = home / "models" / "small" / "files"
+    files.mkdir(parents=True)
+    (files / "config.json").write_bytes(b"{}")
+    spec = FileSpec(path="config.json", size_bytes=2, sha256=hashlib.sha256(b"{}").hexdigest())
+    return msgspec.structs.replace(
+        any_installed(SMALL.entry), folder=str(files.parent), files_folder=str(files), files=(spec,)
+    )
+
+
+@pytest.mark.parametrize("fault", ["altered", "shorter", "gone"])
+async def test_a_damaged_model_is_ours_to_mend_and_names_no_path(home: Path, fault: str) -> None:
+    model = installed_here(home)
+    path = Path(model.files_folder) / "config.json"
+    path.unlink() if fault == "gone" else path.write_bytes(b"[]" if fault == "altered" else b"{")
+    servers = Servers(Settings(home=home), OneModel(model), SystemClock())  # type: ignore[arg-type]
+    with pytest.raises(ModelUnavailable, match=f"tramontane models verify {model.name}") as refusal:
+        await servers.start(model.name, no_report)
+    assert refusal.value.code == "model_unavailable" and str(home) not in refusal.value.message
+    assert rule_of(refusal.value).status == 503
+
+
+@pytest.mark.parametrize("code", sorted(DAMAGED))
+async def test_an_engine_process_that_finds_the_damage_is_told_of_alike(
+    home: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    async def damaged(*_: object) -> None:
+        raise TramontaneError(f"{home}/weights: cut off", code=code)
+
+    model = installed_here(home)
+    servers = Servers(Settings(home=home), OneModel(model), SystemClock())  # type: ignore[arg-type]
+    monkeypatch.setattr(servers._openvino, "start", damaged)
+    with pytest.raises(ModelUnavailable, match="verify") as refusal:
+        await servers.start(model.name, no_report)
+    assert str(home) not in refusal.value.message
+
+
+async def test_other_failures_keep_their_own_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(*_: object) -> None:
+        raise ModelUnavailable("no memory", retry_after_s=1, code="out_of_memory")
+
+    model = installed_here(home)
+    servers = Servers(Settings(home=home), OneModel(model), SystemClock())  # type: ignore[arg-type]
+    monkeypatch.setattr(servers._openvino, "start", failing)
+    with pytest.raises(ModelUnavailable, match="no memory"):
+        await servers.start(model.name, no_report)
+
+
+def test_a_file_the_operator_adds_is_still_theirs_to_change(home: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.gguf"
+    odd.write_bytes(b"not a model at all")
+    engines = Engines(lambda weights: "", lambda *_: None, True)
+    entry = draft_entry("odd", LocalSource(path=str(odd)), "apache-2.0")
+    with pytest.raises(FileRefused) as refusal:
+        Installer(ModelFolders(home), engines, lambda model: None).pull(entry, Request(), Transfer())
+    assert rule_of(refusal.value).status == 400
 
 
 @pytest.mark.models
