@@ -234,13 +234,13 @@ async def test_a_reset_kept_until_its_person_has_joined_elsewhere_is_of_no_use(
 
 @pytest.mark.parametrize("how", ["removed", "builder"])
 async def test_links_end_with_the_role_of_whoever_made_them(world: World, accounts: Accounts, how: str) -> None:
-    await signed_in(accounts, world.mine, "Boss", "administrator")
+    boss = await accounts.sessions.signed_in(await signed_in(accounts, world.mine, "Boss", "administrator"))
     eve = await accounts.sessions.signed_in(await signed_in(accounts, world.mine, "Eve", "administrator"))
     ada = await accounts.sessions.signed_in(await signed_in(accounts, world.mine, "Ada"))
     by = eve.person.person_id
     back = accounts.invitations.invite(world.mine, "administrator", by=by)
     over = accounts.invitations.reset(world.mine, ada.person.person_id, by=by)
-    kept = accounts.invitations.invite(world.mine, "member", by=ada.person.person_id)
+    kept = accounts.invitations.invite(world.mine, "member", by=boss.person.person_id)
     if how == "removed":
         accounts.people.remove(world.mine, by)
     else:
@@ -249,3 +249,7 @@ async def test_links_end_with_the_role_of_whoever_made_them(world: World, accoun
         with pytest.raises(NotFound):
             await accounts.look(link.secret)
     await accounts.look(kept.secret)
+    # A request that was let in before comes through now.
+    with pytest.raises(Forbidden):
+        accounts.invitations.invite(world.mine, "administrator", by=by)
+    assert [one.invitation_id for one in accounts.invitations.pending(world.mine)] == [kept.invitation.invitation_id]

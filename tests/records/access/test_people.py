@@ -75,6 +75,29 @@ async def test_a_leavers_keys_end_and_others_stay(world: World, accounts: Accoun
     await callers.caller_for(elsewhere)
 
 
+async def test_a_key_can_do_no_more_than_whoever_made_it_still_may(world: World, accounts: Accounts) -> None:
+    await person_id(accounts, world.mine, "Ada", "administrator")
+    bob = await person_id(accounts, world.mine, "Bob", "administrator")
+    wanted = NewKey(name="bobs", rights=frozenset({"inference", "admin"}))
+    _, secret = world.keys.create(world.mine, wanted, created_by=bob)
+    _, terminals = world.keys.create(world.mine, NewKey(name="terminal", rights=wanted.rights))
+    callers = Callers(world.database, world.clock)
+    assert (await callers.caller_for(secret)).roles == {"inference", "admin"}
+    accounts.people.set_role(world.mine, bob, "builder")
+    world.clock.pass_ns(2 * 10**9)
+    assert (await callers.caller_for(secret)).roles == {"inference"}
+    assert (await callers.caller_for(terminals)).roles == {"inference", "admin"}
+
+
+async def test_a_key_made_in_the_moment_its_maker_is_removed_opens_nothing(world: World, accounts: Accounts) -> None:
+    await person_id(accounts, world.mine, "Ada", "administrator")
+    bob = await person_id(accounts, world.mine, "Bob", "builder")
+    accounts.people.remove(world.mine, bob)
+    _, secret = world.keys.create(world.mine, NewKey(name="late"), created_by=bob)
+    with pytest.raises(Unauthenticated):
+        await Callers(world.database, world.clock).caller_for(secret)
+
+
 async def test_a_stranger_finds_nobody(world: World, accounts: Accounts) -> None:
     ada = await person_id(accounts, world.mine, "Ada", "administrator")
     await person_id(accounts, world.mine, "Bob", "administrator")

@@ -8,7 +8,8 @@ time. When each key was last used is collected in memory and written now and the
 
 import datetime
 import hmac
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import Unauthenticated
@@ -17,6 +18,7 @@ from tramontane.foundation.store.database import Database
 from tramontane.records.access import store
 from tramontane.records.access.last_use import LastUse
 from tramontane.records.access.lookups import TTL_NS, Lookups
+from tramontane.records.access.nouns import roles_of
 from tramontane.records.access.secret import PresentedKey, read_secret
 
 SECOND_NS = 1_000_000_000
@@ -76,13 +78,21 @@ class Callers:
             principal_id=key_id,
             key_id=key_id,
             person_id=row["created_by"],
-            roles=frozenset(row["scopes"].split()),
+            roles=_rights(row),
             weight=row["weight"],
             requests_per_minute=row["requests_per_minute"],
             tokens_per_minute=row["tokens_per_minute"],
             models=store.models_of(row),
         )
-        return _Known(bytes(row["secret_sha256"]), caller, row["revoked_ns"] is not None, row["expires_ns"])
+        # Made in the moment its maker was removed, a key may have missed being revoked.
+        ended = row["revoked_ns"] is not None or (caller.person_id is not None and row["maker_role"] is None)
+        return _Known(bytes(row["secret_sha256"]), caller, ended, row["expires_ns"])
+
+
+def _rights(row: Mapping[str, Any]) -> frozenset[str]:
+    """Those of the key that whoever made it still has."""
+    rights = frozenset(row["scopes"].split())
+    return rights if row["created_by"] is None or row["maker_role"] is None else rights & roles_of(row["maker_role"])
 
 
 def _admits(known: _Known, presented: PresentedKey) -> bool:

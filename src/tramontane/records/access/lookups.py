@@ -51,11 +51,13 @@ class Lookups(Generic[Key, Value]):
     def forget(self, key: Key) -> None:
         """Look it up anew at its next use."""
         self._kept.pop(key, None)
+        self._loading.pop(key, None)
 
     def forget_where(self, matches: Callable[[Value], bool]) -> None:
-        """The same for all whose value matches."""
+        """The same for all whose value matches; what is just being looked up may be one of them."""
         for key in [key for key, kept in self._kept.items() if matches(kept.value)]:
             del self._kept[key]
+        self._loading.clear()
 
     async def _load(self, key: Key) -> Value | None:
         """One caller's leaving does not end the look-up for the others."""
@@ -67,7 +69,8 @@ class Lookups(Generic[Key, Value]):
         return await asyncio.shield(task)
 
     def _loaded(self, key: Key, task: "asyncio.Task[Value | None]") -> None:
-        self._loading.pop(key, None)
+        if self._loading.get(key) is task:
+            del self._loading[key]
         if not task.cancelled():
             task.exception()
 
@@ -86,6 +89,8 @@ class Lookups(Generic[Key, Value]):
     async def _read_now(self, key: Key) -> Value | None:
         asked_ns = self._clock.monotonic_ns()
         value = await self._database.run(self._read, key)
+        if self._loading.get(key) is not asyncio.current_task():
+            return value  # forgotten meanwhile: it may be from before the change
         self._kept.pop(key, None)
         if value is not None:
             self._kept[key] = _Kept(value, asked_ns + self._ttl_ns)

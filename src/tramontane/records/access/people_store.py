@@ -47,9 +47,7 @@ def change_person(connection: Connection, organisation_id: str, person_id: str, 
     connection.execute(update(person).where(*where).values(**values))
 
 
-def password_of(
-    connection: Connection, organisation_id: str, person_id: str, *, hold: bool = False
-) -> str | None:
+def password_of(connection: Connection, organisation_id: str, person_id: str, *, hold: bool = False) -> str | None:
     """The hash; with `hold` nobody sets another before the transaction ends."""
     where = (password.c.organisation_id == organisation_id, password.c.person_id == person_id)
     query = select(password.c.hash).where(*where)

@@ -101,7 +101,18 @@ secret = Table(
     ForeignKeyConstraint(["organisation_id"], ["organisation.organisation_id"]),
 )
 
-_PRESENTED = select(service_key, workspace.c.weight).join(workspace).where(service_key.c.key_id == bindparam("key_id"))
+_PRESENTED = (
+    select(service_key, workspace.c.weight, membership.c.role.label("maker_role"))
+    .select_from(service_key)
+    .join(workspace)
+    .outerjoin(
+        membership,
+        (membership.c.organisation_id == service_key.c.organisation_id)
+        & (membership.c.workspace_id == service_key.c.workspace_id)
+        & (membership.c.person_id == service_key.c.created_by),
+    )
+    .where(service_key.c.key_id == bindparam("key_id"))
+)
 _USED = (
     update(service_key)
     .where(service_key.c.key_id == bindparam("used_key_id"))
@@ -158,7 +169,7 @@ def change_key(connection: Connection, scope: Scope, key_id: str, values: Mappin
 
 
 def presented_key(connection: Connection, key_id: str) -> Mapping[str, Any] | None:
-    """The one look-up that starts without a scope: it is how a caller gets theirs."""
+    """The one look-up that starts without a scope: it is how a caller gets theirs. With the role of whoever made it."""
     row = connection.execute(_PRESENTED, {"key_id": key_id}).one_or_none()
     return row._asdict() if row else None
 
