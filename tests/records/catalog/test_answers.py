@@ -251,3 +251,8 @@ def test_the_engine_to_expect_before_the_files_are_here() -> None:
     assert expected_engine(SHIPPED.entries["ministral-3-3b-instruct-2512"], families, True) == "llamacpp"
     with pytest.raises(NoEngine):
         expected_engine(SHIPPED.entries["mistral-small-3.2-24b-instruct-2506"], families, True)
+
+
+def test_no_shipped_model_is_said_to_see_what_the_engines_here_leave_out() -> None:
+    # What a page offers (attach a picture) would be refused by the model's own server.
+    assert [entry.name for entry in shipped().entries.values() if "vision" in entry.capabilities] == []
