@@ -1,5 +1,7 @@
 """A conversation in a real browser: streaming, stop, versions and branches, the tree, drafts, two tabs, double sends."""
 
+import time
+
 from playwright.sync_api import Browser, expect
 from tests.browser.chat import Chat
 from tests.browser.people import Person
@@ -160,6 +162,24 @@ def test_renaming_pinning_archiving_and_deleting(chat: Chat, person: Person) -> 
     expect(chat.page.get_by_role("link", name="Rivers")).to_have_count(0)
     chat.page.goto("/")
     expect(chat.page.get_by_text(chat.word("chat.noChats"))).to_be_visible()
+    assert person.call("GET", "/v1/conversations") == []
+
+
+def test_a_deleted_conversation_is_gone_though_the_page_is_closed_before_the_undo_ends(
+    chat: Chat, person: Person
+) -> None:
+    chat.ask("to be deleted in a hurry")
+    chat.kept()
+    chat.button("chat.chatMenu").click()
+    chat.item("common.delete").click()
+    expect(chat.page.get_by_text(chat.word("chat.deleted"))).to_be_visible()
+    assert len(person.call("GET", "/v1/conversations")) == 1
+    other = chat.page.context.new_page()
+    chat.page.close(run_before_unload=True)
+    # Half of what the undo lasts: nothing but the closing can have sent it.
+    end = time.monotonic() + 4
+    while person.call("GET", "/v1/conversations") and time.monotonic() < end:
+        other.wait_for_timeout(100)
     assert person.call("GET", "/v1/conversations") == []
 
 

@@ -12,6 +12,8 @@ export interface Options {
   signal?: AbortSignal;
   headers?: Record<string, string>;
   query?: Record<string, string | number | boolean | null | undefined>;
+  /** The browser sees to it even when the page goes at once; nobody may be left to hear how it went. */
+  keepalive?: boolean;
 }
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -74,6 +76,7 @@ export async function send(
       headers,
       body: content,
       signal: options.signal,
+      keepalive: options.keepalive ?? false,
       credentials: 'same-origin',
       redirect: 'error',
       cache: 'no-store',

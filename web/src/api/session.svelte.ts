@@ -1,5 +1,6 @@
 /** Who is signed in, and where: the one copy of the session in the page. Other tabs are told when it changes. */
 import { setLanguage } from '../i18n/index.svelte';
+import { dismissAll } from '../parts/toast.svelte';
 import { setTheme } from '../theme/theme.svelte';
 import { api, ApiError, useCsrf, whenSignedOut } from './client';
 import type { Person, Role, SessionAnswer, SignedIn } from './types';
@@ -70,6 +71,8 @@ export async function signIn(email: string, password: string): Promise<void> {
 
 /** Ends this session, or all of them. Throws when the server did not hear it: then nobody is signed out. */
 export async function signOut(everywhere = false): Promise<void> {
+  // What still waits for an undo is done while there is a session to do it with.
+  await dismissAll();
   await api.post(everywhere ? '/web/sign-out-everywhere' : '/web/sign-out');
   forget();
   tabs?.postMessage('changed');
@@ -82,6 +85,7 @@ export function sessionChanged(answer: SessionAnswer): void {
 }
 
 export async function switchWorkspace(workspaceId: string): Promise<void> {
+  await dismissAll();
   await api.post('/web/workspace', { workspace_id: workspaceId });
   tabs?.postMessage('changed');
   // Everything on the page belongs to the workspace that was left.

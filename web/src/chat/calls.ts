@@ -82,7 +82,7 @@ export const conversations = {
   history: (id: string, signal?: AbortSignal) =>
     api.get<History>(at(id, '/history'), { query: { tree: true }, signal }),
   change: (id: string, change: Change) => api.patch<Conversation>(at(id), change),
-  remove: (id: string) => api.delete<unknown>(at(id)),
+  remove: (id: string, options: { keepalive?: boolean } = {}) => api.delete<unknown>(at(id), options),
   stop: (id: string) => api.post<unknown>(at(id, '/stop')),
   search: (q: string, signal?: AbortSignal) =>
     api.get<SearchHit[]>(`${V1}/search`, { query: { q, page_size: 40 }, signal }),

@@ -1,7 +1,7 @@
 /** The person's conversations as the sidebar shows them: pages fetched as one scrolls, changes shown at once. */
 import type { Conversation, Project } from '../api/types';
 import { t } from '../i18n/index.svelte';
-import { toast, toastError } from '../parts/toast.svelte';
+import { dismiss, toast, toastError } from '../parts/toast.svelte';
 import { conversations, projects, type Change } from './calls';
 import { listen, tell } from './tabs';
 
@@ -109,27 +109,35 @@ class ConversationList {
     this.#leaving.add(id);
     this.items = this.items.filter((one) => one.id !== id);
     let decided = false;
-    const forGood = () => {
+    const forGood = async (keepalive: boolean) => {
       if (decided) return;
       decided = true;
-      removeEventListener('pagehide', forGood);
-      conversations.remove(id).then(
-        () => tell({ kind: 'list' }),
-        (error: unknown) => {
-          this.#leaving.delete(id);
-          toastError(error);
-          void this.refresh();
-        },
-      );
+      removeEventListener('pagehide', leaving);
+      try {
+        await conversations.remove(id, { keepalive });
+        tell({ kind: 'list' });
+      } catch (error) {
+        this.#leaving.delete(id);
+        toastError(error);
+        void this.refresh();
+      }
     };
     const undo = () => {
       decided = true;
-      removeEventListener('pagehide', forGood);
+      removeEventListener('pagehide', leaving);
       this.#leaving.delete(id);
       void this.refresh();
     };
-    addEventListener('pagehide', forGood);
-    toast(t('chat.deleted'), { action: { label: t('common.undo'), run: undo }, gone: forGood });
+    const note = toast(t('chat.deleted'), {
+      action: { label: t('common.undo'), run: undo },
+      gone: () => forGood(false),
+    });
+    const leaving = () => {
+      void forGood(true);
+      // Should the browser bring this very page back, it must not offer an undo that comes too late.
+      void dismiss(note, true);
+    };
+    addEventListener('pagehide', leaving);
   }
 }
 

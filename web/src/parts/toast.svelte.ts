@@ -7,8 +7,8 @@ export interface Toast {
   text: string;
   kind: 'plain' | 'error';
   action?: { label: string; run: () => void };
-  /** Called once when the note goes without its action having been taken. */
-  gone?: () => void;
+  /** Called once when the note goes without its action having been taken; what it promises can be waited for. */
+  gone?: () => void | Promise<void>;
   lasts_ms: number;
 }
 
@@ -31,7 +31,7 @@ export function toast(text: string, options: Options = {}): number {
     lasts_ms: options.action ? 8000 : 5000,
     ...options,
   };
-  while (toasts.shown.length >= MOST) dismiss(toasts.shown[0]!.id);
+  while (toasts.shown.length >= MOST) void dismiss(toasts.shown[0]!.id);
   toasts.shown.push(note);
   return note.id;
 }
@@ -53,9 +53,14 @@ export function toastError(error: unknown): void {
   toast(reason(error), { kind: 'error', lasts_ms: 10_000 });
 }
 
-export function dismiss(id: number, acted = false): void {
+export function dismiss(id: number, acted = false): void | Promise<void> {
   const note = toasts.shown.find((one) => one.id === id);
   if (!note) return;
   toasts.shown = toasts.shown.filter((one) => one.id !== id);
-  if (!acted) note.gone?.();
+  if (!acted) return note.gone?.();
+}
+
+/** Takes all notes away and waits for what their going brings about: before the session changes under them. */
+export async function dismissAll(): Promise<void> {
+  await Promise.all(toasts.shown.map((note) => dismiss(note.id)));
 }
