@@ -4,8 +4,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -39,3 +41,23 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def eager_chromium(folder: Path, **options: Any) -> Iterator[BrowserContext]:
+    """A browser that connects and looks up names ahead as a person's does; `folder`/net.json tells its network at the end."""
+    quieting = "--disable-background-networking"
+    flags = [flag for flag in FLAGS if flag != quieting]
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            folder / "profile",
+            executable_path=program(),
+            args=[*flags, f"--log-net-log={folder / 'net.json'}"],
+            ignore_default_args=[quieting],
+            headless=True,
+            **options,
+        )
+        try:
+            yield context
+        finally:
+            context.close()

@@ -36,12 +36,16 @@ class Person:
     def window(self, browser: Browser, **options: Any) -> Iterator[BrowserContext]:
         """A browser window signed in as them, watched; leaving it asks whether it stayed clean."""
         with window(browser, self.platform, **options) as context:
-            cookies = [
-                {"name": str(cookie.name), "value": str(cookie.value), "url": self.platform.address}
-                for cookie in self.client.cookies.jar
-            ]
-            context.add_cookies(cookies)  # type: ignore[arg-type]
+            self.enter(context)
             yield context
+
+    def enter(self, context: BrowserContext) -> None:
+        """Sign a browser's window in as them."""
+        cookies = [
+            {"name": str(cookie.name), "value": str(cookie.value), "url": self.platform.address}
+            for cookie in self.client.cookies.jar
+        ]
+        context.add_cookies(cookies)  # type: ignore[arg-type]
 
 
 @contextmanager

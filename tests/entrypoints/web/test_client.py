@@ -95,7 +95,10 @@ def test_frames_for_what_a_model_wrote_have_no_origin_and_no_network(browser: ht
     assert policy.startswith("sandbox allow-scripts; default-src 'none'; ")
     assert "allow-same-origin" not in policy and "connect-src" not in policy and "http" not in policy
     assert "script-src 'unsafe-inline'; " in policy  # what is sent into the frame, and no file, not even of ours
-    assert "frame-ancestors 'self'" in policy
+    assert "frame-ancestors 'self'" in policy and "webrtc 'block'" in policy
+    headers = browser.get("/sandbox/canvas.html").headers
+    assert headers["connection-allowlist"] == "()" and headers["x-dns-prefetch-control"] == "off"
+    assert "connection-allowlist" not in browser.get("/").headers  # links of the page itself lead out
 
 
 def test_hashed_files_keep_for_good_and_others_are_asked_for_again(browser: httpx2.Client) -> None:
