@@ -7,6 +7,8 @@ class Place {
   path = $state(location.pathname);
   query = $state.raw(new URLSearchParams(location.search));
   hash = $state(location.hash);
+  /** Counts every way of getting here, the one to the same place again included. */
+  arrivals = $state(0);
 }
 
 export const place = new Place();
@@ -42,6 +44,16 @@ function read(): void {
   place.path = location.pathname;
   place.query = new URLSearchParams(location.search);
   place.hash = location.hash;
+  place.arrivals += 1;
+}
+
+/** What stands after the # of the address; nothing where it cannot be read. */
+export function fragment(): string {
+  try {
+    return decodeURIComponent(place.hash.slice(1));
+  } catch {
+    return '';
+  }
 }
 
 export function navigate(to: string, options: { replace?: boolean; keepFocus?: boolean } = {}): void {
