@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import report
+from bench import assistant, assistant_browser, report
 from bench.contestants import WORK
 from bench.parts import engines_q4_0, engines_q4_1, fairness, gateway_alone, resources, turns
 
@@ -20,6 +20,8 @@ PARTS: dict[str, Callable[[int], dict[str, object]]] = {
     "fairness": fairness,
     "gateway": gateway_alone,
     "resources": resources,
+    "assistant": assistant.part,
+    "browser": assistant_browser.part,
 }
 
 

@@ -1,8 +1,8 @@
 """Conversations alone: lists and searches over ten thousand of them, and what keeping one adds to the first token.
 
-`python -m bench.assistant [CONVERSATIONS [sqlite|postgresql]]` fills a database of each kind, serves it over a fake engine on
-a real socket, and prints the times as the client sees them. The first token is measured in pairs: a plain chat completion,
-then the same question as a conversation's start and as its next turn, so that the machine's moods fall on all alike.
+`python -m bench assistant` fills a database of each kind, serves it over a fake engine on a real socket, and takes the times as
+the client sees them. The first token is measured in pairs: a plain chat completion, then the same question as a
+conversation's start and as its next turn, so that the machine's moods fall on all alike.
 """
 
 import http.client
@@ -10,12 +10,12 @@ import json
 import random
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.fakes.assistant import assistant_doors
 from tests.fakes.doors import KEY, scripted, serving
@@ -23,6 +23,7 @@ from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import FakeModelServer
 from tests.postgres import running_server
 
+from bench.report import GOAL_HEAD, goal_row
 from tramontane.entrypoints.api import build_app
 from tramontane.features.assistant import store
 from tramontane.features.assistant.nouns import Conversation, Entry, Numbers, Owner
@@ -30,6 +31,7 @@ from tramontane.features.assistant.words import fold
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.schema import migrate
 
+CONVERSATIONS = 10_000
 ENTRIES = 20
 WORDS = 40
 VOCABULARY = 20_000
@@ -152,26 +154,25 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def measure(database: Database) -> None:
+def measure(database: Database) -> dict[str, Any]:
+    """Milliseconds by question, each (middle, 95th of 100, rows), and what keeping adds to the first token."""
     room = FakeRoom(FakeModelServer("fake", script=scripted, slots=64))
     with serving(build_app(assistant_doors(database, room))) as url:
         connection = http.client.HTTPConnection(url.removeprefix("http://"))
-        for name, path in looks().items():
-            fetch(connection, path(0))
-            seen = [fetch(connection, path(turn)) for turn in range(REQUESTS)]
-            times = [one for one, _ in seen]
-            rows = statistics.mean(count for _, count in seen)
-            print(
-                f"  {name:30} p50 {percentile(times, 0.5):7.1f} ms   p95 {percentile(times, 0.95):7.1f} ms   {rows:.0f} rows"
-            )
-        for name, pairs in added(connection).items():
-            differences = [kept - plain for plain, kept in pairs]
-            ratio = statistics.median(kept / plain for plain, kept in pairs)
-            middle, most = percentile(differences, 0.5), percentile(differences, 0.95)
-            print(
-                f"  first token, {name:17} p50 +{middle:6.1f} ms   p95 +{most:6.1f} ms"
-                f"   {ratio:.2f} times plain {statistics.median(plain for plain, _ in pairs):.1f} ms"
-            )
+        return {
+            "looks": {name: _looked(connection, path) for name, path in looks().items()},
+            "added": {
+                name: statistics.median(kept - plain for plain, kept in pairs)
+                for name, pairs in added(connection).items()
+            },
+        }
+
+
+def _looked(connection: http.client.HTTPConnection, path: Callable[[int], str]) -> tuple[float, float, float]:
+    fetch(connection, path(0))
+    seen = [fetch(connection, path(turn)) for turn in range(REQUESTS)]
+    times = [one for one, _ in seen]
+    return percentile(times, 0.5), percentile(times, 0.95), statistics.mean(count for _, count in seen)
 
 
 @contextmanager
@@ -187,19 +188,30 @@ def addresses(kind: str) -> Iterator[str]:
         yield server.create()
 
 
-def main() -> None:
-    conversations = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    for kind in sys.argv[2:] or ["sqlite", "postgresql"]:
-        with addresses(kind) as address:
-            database = Database.open(address)
+def part(rounds: int) -> dict[str, object]:
+    """Both databases, once each: every question is asked many times already."""
+    table = ["| question, ms p50 / p95 | SQLite | PostgreSQL |", "| --- | --- | --- |"]
+    found = {kind: filled_and_measured(kind) for kind in ("sqlite", "postgresql")}
+    for name in looks():
+        cells = [found[kind]["looks"][name] for kind in found]
+        table.append(f"| {name} | " + " | ".join(f"{middle:.0f} / {most:.0f}" for middle, most, _ in cells) + " |")
+    print("\n".join(table), flush=True)
+    rows = []
+    for kind, one in found.items():
+        slowest = max(one["looks"].items(), key=lambda item: item[1][1])
+        rows.append(goal_row(f"{kind}: slowest p95 ({slowest[0]}), ms", slowest[1][1], 100, most=True))
+        for name, value in one["added"].items():
+            rows.append(goal_row(f"{kind}: added to the first token by keeping it ({name}), ms", value, 20, most=True))
+    return {"head": "\n".join(table) + f"\n\n{GOAL_HEAD}", "rows": rows}
+
+
+def filled_and_measured(kind: str) -> dict[str, Any]:
+    """The figures over a database of that kind with ten thousand conversations."""
+    with addresses(kind) as address:
+        database = Database.open(address)
+        try:
             migrate(database, lambda stage, done, total: None)
-            began = time.perf_counter()
-            fill(database, conversations)
-            taken = time.perf_counter() - began
-            print(f"{kind}: {conversations} conversations of {ENTRIES} entries, filled in {taken:.0f} s", flush=True)
-            measure(database)
+            fill(database, CONVERSATIONS)
+            return measure(database)
+        finally:
             database.close()
-
-
-if __name__ == "__main__":
-    main()

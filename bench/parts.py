@@ -15,7 +15,7 @@ from bench.contestants import WORK, genai_front, llama_server, process, tramonta
 from bench.load import Target, body, user
 from bench.loop_alone import loop_alone as bare_loop
 from bench.quantise import as_q4_0
-from bench.report import GOAL_HEAD
+from bench.report import GOAL_HEAD, goal_row
 from bench.rounds import Comparison, compare
 
 CHAT = "smollm2-135m-instruct"
@@ -188,12 +188,3 @@ def command(folder: Path, *arguments: str) -> None:
 def keep(comparison: Comparison, rows: list[str], ratios: dict[str, list[float]]) -> None:
     rows.append(comparison.row)
     ratios[comparison.name] = [comparison.goal, *comparison.ratios]
-
-
-def goal_row(name: str, value: float, goal: float, *, most: bool = False) -> str:
-    """A line of the table of single figures; `most` when smaller is better."""
-    met = value <= goal if most else value >= goal
-    sign = "at most" if most else "at least"
-    row = f"| {name} | **{value:.3g}** | {sign} {goal:g} | {'met' if met else 'MISSED'} |"
-    print(row, flush=True)
-    return row

@@ -20,6 +20,8 @@ TITLES = {
     "fairness": "A quiet workspace beside a flood",
     "gateway": "The gateway by itself",
     "resources": "Start and memory",
+    "assistant": "Conversations at the API",
+    "browser": "The assistant in a browser",
 }
 METHOD = """Every ratio is the median over rounds in which both contestants ran the same prompts in turn on this machine, client
 included; absolute figures drift by a third between minutes and are given for orientation only. Greedy answers, `ignore_eos`,
@@ -66,3 +68,12 @@ def draw(ratios: dict[str, list[float]], plot: Path) -> bool:
     if result.returncode:
         print("the plot could not be drawn", file=sys.stderr)
     return result.returncode == 0
+
+
+def goal_row(name: str, value: float, goal: float, *, most: bool = False) -> str:
+    """A line of the table of single figures; `most` when smaller is better."""
+    met = value <= goal if most else value >= goal
+    sign = "at most" if most else "at least"
+    row = f"| {name} | **{value:.3g}** | {sign} {goal:g} | {'met' if met else 'MISSED'} |"
+    print(row, flush=True)
+    return row

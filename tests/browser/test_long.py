@@ -4,40 +4,18 @@ Frames are compared with the display's own rate on the same machine in the same 
 nothing is broken; how smooth it is, the benchmark says.
 """
 
-import json
-from typing import Any
-
 from playwright.sync_api import Browser, expect
 from tests.browser.chat import Chat
 from tests.browser.frames import ratio_to_display
+from tests.browser.long_conversation import imported
 from tests.browser.people import Person
 from tests.browser.scripted_server import PARAGRAPH, ScriptedServer
 
 LEAST_SHARE = 0.25
 
 
-def _imported(person: Person, messages: int) -> str:
-    """A conversation of that many messages, brought in the way an export comes back."""
-    person.call("POST", "/v1/conversations", json={"model": "scripted", "inputs": "seed", "stream": False})
-    export = person.call("GET", "/v1/conversations/export")
-    one = export["conversations"][0]
-    person.call("DELETE", f"/v1/conversations/{one['id']}")
-    question, answer = one["entries"]
-    entries: list[dict[str, Any]] = []
-    for number in range(messages // 2):
-        parent = f"a{number - 1}" if number else None
-        said = f"answer {number}\n\n{PARAGRAPH}"
-        entries.append({**question, "id": f"q{number}", "parent_id": parent, "body": {"content": f"question {number}"}})
-        entries.append({**answer, "id": f"a{number}", "parent_id": f"q{number}", "body": {"content": said}})
-    one.update(id="conv_long", name="A long one", entries=entries, head_entry_id=entries[-1]["id"])
-    brought = person.call("POST", "/v1/conversations/import", content=json.dumps(export).encode())
-    assert brought["imported"] == 1, brought
-    made: str = person.call("GET", "/v1/conversations")[0]["id"]
-    return made
-
-
 def test_a_thousand_messages(browser: Browser, person: Person) -> None:
-    made = _imported(person, 1000)
+    made = imported(person, 1000)
     with person.window(browser) as context:
         chat = Chat(context.new_page()).open(f"/chat/{made}")
         expect(chat.answers).to_have_count(500)
