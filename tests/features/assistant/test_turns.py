@@ -83,6 +83,20 @@ def test_what_is_not_to_be_kept_leaves_no_row(database: Database) -> None:
         assert store.one(connection, OWNER, conversation_id).running_entry_id is None
 
 
+@pytest.mark.parametrize("send_key", [None, "k"])
+def test_what_is_not_to_be_kept_needs_no_leave_to_write(database: Database, send_key: str | None) -> None:
+    with database.write() as connection:
+        begun = Begun(connection)
+        kept = begun.start("kept")
+        answer(begun, kept, "yes")
+    conversation_id = kept.conversation.conversation_id
+    with database.read() as connection:
+        begun = Begun(connection)
+        begun.start("passing", store=False, send_key=send_key)
+        begun.go_on(conversation_id, "passing", store=False, send_key=send_key)
+        begun.restart(conversation_id, "passing", store=False, send_key=send_key)
+
+
 def content_of(row: Entry) -> str:
     return str(row.body["content"])
 

@@ -44,6 +44,16 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     question: str | None = None
 
 
+class _Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What a turn stands on: its conversation, the path so far, what the model is told before it. `began`: all is new."""
+
+    owner: Owner
+    conversation: Conversation
+    before: Sequence[Entry] = ()
+    instructions: Sequence[str]
+    began: bool = False
+
+
 class Turns:
     """Begins turns. `is_live` says whether an entry is being written by this very process now."""
 
@@ -57,25 +67,28 @@ class Turns:
         """A new conversation with its first turn. Raises NotFound for a foreign project, Conflict for a second sending."""
         one = self._fresh(new)
         instructions = [project_instructions(connection, owner, one.project_id), one.instructions or ""]
+        ground = _Ground(owner=owner, conversation=one, instructions=instructions, began=True)
         if not turn.store:
-            return self._unstored(owner, one, [], turn, instructions, output_id)
+            return self._unstored(ground, turn, output_id)
         one = self._added_once(connection, owner, one, turn.send_key and f"send:{turn.send_key}")
-        return self._write(connection, owner, one, [], turn, instructions, output_id, began=True)
+        return self._write(connection, msgspec.structs.replace(ground, conversation=one), turn, output_id)
 
     def go_on(self, connection: Connection, owner: Owner, conversation_id: str, turn: NewTurn, output_id: str) -> Turn:
         """The next turn of a conversation. Raises NotFound, Conflict (already_sent, answer_running), InvalidFields."""
         one = store.one(connection, owner, conversation_id, lock=turn.store)
         if turn.model is not None:
             one = msgspec.structs.replace(one, model=turn.model)
-        if turn.send_key is not None:
+        # One that is not kept is not remembered either, and runs in a transaction that may not write.
+        if turn.send_key is not None and turn.store:
             store.forget_sent(connection, owner, conversation_id, self._now_ns() - SEND_KEY_NS)
             if store.sent(connection, owner, conversation_id, turn.send_key):
                 raise already_sent()
-        entries = self._before(connection, owner, one, turn.from_entry_id)
+        before = self._before(connection, owner, one, turn.from_entry_id)
         instructions = _instructions(connection, owner, one)
+        ground = _Ground(owner=owner, conversation=one, before=before, instructions=instructions)
         if not turn.store:
-            return self._unstored(owner, one, entries, turn, instructions, output_id)
-        return self._write(connection, owner, one, entries, turn, instructions, output_id)
+            return self._unstored(ground, turn, output_id)
+        return self._write(connection, ground, turn, output_id)
 
     def restart(
         self, connection: Connection, owner: Owner, conversation_id: str, turn: NewTurn, output_id: str
@@ -85,7 +98,7 @@ class Turns:
         Raises NotFound, Conflict (already_sent, answer_running), InvalidFields.
         """
         old = store.one(connection, owner, conversation_id)
-        entries = self._before(connection, owner, old, turn.from_entry_id)
+        before = self._before(connection, owner, old, turn.from_entry_id)
         now_ns = self._now_ns()
         one = msgspec.structs.replace(
             old, conversation_id=new_id("conv"), number=self._numbers.next(), head_entry_id=None, running_entry_id=None,
@@ -94,14 +107,15 @@ class Turns:
         if turn.completion_args is not None:
             one = msgspec.structs.replace(one, completion_args=turn.completion_args)
         instructions = _instructions(connection, owner, one)
+        ground = _Ground(owner=owner, conversation=one, before=before, instructions=instructions, began=True)
         if not turn.store:
-            return self._unstored(owner, one, entries, turn, instructions, output_id)
+            return self._unstored(ground, turn, output_id)
         one = self._added_once(connection, owner, one, turn.send_key and f"restart:{conversation_id}:{turn.send_key}")
-        copies = self.copied(entries)
-        store.add_entries(
-            connection, owner, one.conversation_id, [(copy, fold(content.text_of(copy.body))) for copy in copies], None
-        )
-        return self._write(connection, owner, one, copies, turn, instructions, output_id, began=True)
+        copies = self.copied(before)
+        rows = [(copy, fold(content.text_of(copy.body))) for copy in copies]
+        store.add_entries(connection, owner, one.conversation_id, rows, None)
+        ground = msgspec.structs.replace(ground, conversation=one, before=copies)
+        return self._write(connection, ground, turn, output_id)
 
     def _added_once(self, connection: Connection, owner: Owner, one: Conversation, sending: str | None) -> Conversation:
         """Write a new conversation down under the name of its sending. Raises Conflict for a second one within a day."""
@@ -168,36 +182,17 @@ class Turns:
             parent_id = one.entry_id
         return entries
 
-    def _unstored(
-        self,
-        owner: Owner,
-        one: Conversation,
-        before: list[Entry],
-        turn: NewTurn,
-        instructions: list[str],
-        output_id: str,
-    ) -> Turn:
+    def _unstored(self, ground: _Ground, turn: NewTurn, output_id: str) -> Turn:
+        before = ground.before
         inputs = self._written(turn.inputs, before[-1].entry_id if before else None)
         _check(before, inputs)
-        messages = content.messages_of([*before, *inputs], instructions)
-        ids = tuple(new.entry_id for new in inputs)
         return Turn(
-            owner=owner, conversation=one, output_id=output_id, input_ids=ids, head_id=None, messages=messages,
-            stored=False,
+            owner=ground.owner, conversation=ground.conversation, output_id=output_id, input_ids=_ids(inputs),
+            head_id=None, messages=content.messages_of([*before, *inputs], ground.instructions), stored=False,
         )  # fmt: skip
 
-    def _write(
-        self,
-        connection: Connection,
-        owner: Owner,
-        one: Conversation,
-        before: list[Entry],
-        turn: NewTurn,
-        instructions: list[str],
-        output_id: str,
-        *,
-        began: bool = False,
-    ) -> Turn:
+    def _write(self, connection: Connection, ground: _Ground, turn: NewTurn, output_id: str) -> Turn:
+        owner, one, before = ground.owner, ground.conversation, ground.before
         head_id = before[-1].entry_id if before else None
         inputs = self._written(turn.inputs, head_id)
         _check(before, inputs)
@@ -214,16 +209,20 @@ class Turns:
         if question:
             values["preview"] = content.preview_of(question)
         store.change(connection, owner, one.conversation_id, values)
-        first = question if not one.named_by else None
         return Turn(
-            owner=owner, conversation=one, output_id=output_id, input_ids=tuple(new.entry_id for new in inputs),
-            head_id=head_id, messages=content.messages_of([*before, *inputs], instructions), began=began, question=first,
+            owner=owner, conversation=one, output_id=output_id, input_ids=_ids(inputs), head_id=head_id,
+            messages=content.messages_of([*before, *inputs], ground.instructions), began=ground.began,
+            question=None if one.named_by else question,
         )  # fmt: skip
 
 
 def prefix_of(kind: str) -> str:
     """How the ids of a kind of entry begin."""
     return "fc" if kind.startswith("function.") else "msg"
+
+
+def _ids(entries: Sequence[Entry]) -> tuple[str, ...]:
+    return tuple(one.entry_id for one in entries)
 
 
 def already_sent() -> Conflict:
