@@ -1,9 +1,9 @@
 """`/embeddings` in both dialects."""
 
-import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.dialects.embeddings import (
     DataType,
     EmbeddingBody,
@@ -27,8 +27,8 @@ def add_routes(routes: APIRouter, doors: Doors, metrics: Metrics, generator: Gen
         async with Presence(request.receive):
             embedded = await doors.engine.embed(caller, ask, dialect=shape_of(request.scope["path"]))
         metrics.spent(ask.model, embedded.spend)
-        content = msgspec.json.encode(embedding_answer(body, ask.id, embedded.rows, embedded.spend, kind))
-        return Response(content, headers=generator.headers(caller, body), media_type="application/json")
+        vectors = embedding_answer(body, ask.id, embedded.rows, embedded.spend, kind)
+        return json_response(vectors, headers=generator.headers(caller, body))
 
     @routes.post("/v1/embeddings", tags=["embeddings"], responses=ANSWERS["embeddings"], summary="Vectors of texts")
     @needs_inference

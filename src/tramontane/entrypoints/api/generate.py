@@ -8,13 +8,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
-import msgspec
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tramontane.engine.facade import Answer
 from tramontane.engine.nouns import RateView, RateViews
+from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.body import ignored_fields
 from tramontane.entrypoints.api.dialects.collect import ChoiceDraft, collect
 from tramontane.entrypoints.api.dialects.fields import GenerationBody
@@ -98,8 +98,7 @@ class Generator:
             stream = EventStream(running, frames, headers, meter)
             return cast(Response, stream)
         self._metrics.spent(running.model, spend)
-        content = msgspec.json.encode(writers.whole(ask.id, ask.model, created_s, drafts, spend))
-        return Response(content, headers=headers, media_type="application/json")
+        return json_response(writers.whole(ask.id, ask.model, created_s, drafts, spend), headers=headers)
 
     async def _open(self, caller: Caller, asks: Sequence[Ask], dialect: str) -> Answer:
         if len(asks) == 1:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tramontane.engine.nouns import EngineStatus
+from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.policy import public
 from tramontane.entrypoints.api.ports import Doors
 
@@ -36,4 +36,4 @@ def add_routes(routes: APIRouter, doors: Doors) -> None:
     async def readyz(request: Request) -> Response:
         status, body = readiness(doors.engine.status(), doors.required, doors.drain.closing)
         headers = {} if status == 200 else {"retry-after": "5"}
-        return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
+        return json_response(body, status, headers)

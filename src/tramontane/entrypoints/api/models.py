@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.openapi import ANSWERS
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.entrypoints.api.ports import Doors, ModelCard
@@ -60,10 +60,6 @@ def find(cards: Sequence[ModelCard], name: str) -> ModelCard:
     raise NotFound(f"no model is named {name[:256]}; {hint}", param="model", code="model_not_found")
 
 
-def _json(content: dict[str, Any]) -> Response:
-    return Response(msgspec.json.encode(content), media_type="application/json")
-
-
 def add_routes(routes: APIRouter, doors: Doors) -> None:
     @routes.get("/v1/models", tags=["models"], responses=ANSWERS["models"], summary="Models you may use")
     @needs_key
@@ -72,20 +68,20 @@ def add_routes(routes: APIRouter, doors: Doors) -> None:
         cards = [
             card for card in await doors.models(request.state.caller) if wanted in (None, card.name, *card.aliases)
         ]
-        return _json({"object": "list", "data": [mistral_card(card) for card in cards]})
+        return json_response({"object": "list", "data": [mistral_card(card) for card in cards]})
 
     @routes.get("/v1/models/{model_id:path}", tags=["models"], responses=ANSWERS["model"], summary="One model")
     @needs_key
     async def mistral_model(request: Request, model_id: str) -> Response:
-        return _json(mistral_card(find(await doors.models(request.state.caller), model_id)))
+        return json_response(mistral_card(find(await doors.models(request.state.caller), model_id)))
 
     @routes.get("/openai/v1/models", tags=["models"], responses=ANSWERS["models"], summary="Models you may use")
     @needs_key
     async def openai_models(request: Request) -> Response:
         cards = await doors.models(request.state.caller)
-        return _json({"object": "list", "data": [openai_card(card) for card in cards]})
+        return json_response({"object": "list", "data": [openai_card(card) for card in cards]})
 
     @routes.get("/openai/v1/models/{model_id:path}", tags=["models"], responses=ANSWERS["model"], summary="One model")
     @needs_key
     async def openai_model(request: Request, model_id: str) -> Response:
-        return _json(openai_card(find(await doors.models(request.state.caller), model_id)))
+        return json_response(openai_card(find(await doors.models(request.state.caller), model_id)))

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from tramontane.entrypoints.api.conversations.shapes import empty, json_response
+from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.features.assistant import projects
 from tramontane.features.assistant.assistant import Assistant
-from tramontane.features.assistant.nouns import Owner, clean, iso_time
+from tramontane.features.assistant.nouns import Owner, clean
+from tramontane.foundation.clock import iso_time
 
 Title = Annotated[str, Field(min_length=1, max_length=200)]
 Instructions = Annotated[str, Field(max_length=200_000)]

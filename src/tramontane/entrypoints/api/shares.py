@@ -5,12 +5,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from tramontane.entrypoints.api.conversations.shapes import empty, json_response, node_shape
+from tramontane.entrypoints.api.answers import empty, json_response
+from tramontane.entrypoints.api.conversations.shapes import node_shape
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.features.assistant import shares
 from tramontane.features.assistant.assistant import Assistant
-from tramontane.features.assistant.nouns import Owner, iso_time
+from tramontane.features.assistant.nouns import Owner
 from tramontane.features.assistant.shares import Share
+from tramontane.foundation.clock import iso_time
 
 
 def _shape(one: Share) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """`/tokenize`: how many tokens the model would read of a prompt. Nothing runs and nothing is charged but one request."""
 
-import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.dialects.counting import TokenizeBody
 from tramontane.entrypoints.api.generate import Generator
 from tramontane.entrypoints.api.models import find
@@ -23,5 +23,5 @@ def add_routes(routes: APIRouter, doors: Doors, generator: Generator) -> None:
         card = find(await doors.models(caller), body.model)
         async with Presence(request.receive):
             count = await doors.engine.count(caller, ask)
-        content = msgspec.json.encode({"count": count, "max_model_len": card.context_tokens})
-        return Response(content, headers=generator.headers(caller, body), media_type="application/json")
+        counted = {"count": count, "max_model_len": card.context_tokens}
+        return json_response(counted, headers=generator.headers(caller, body))

@@ -1,22 +1,20 @@
-"""How `/web` answers: JSON nobody keeps, times as ISO 8601 in UTC, the session object and its cookie."""
+"""How `/web` answers: times as ISO 8601 in UTC, the session object and its cookie."""
 
-import datetime
 import ipaddress
 from typing import Any
 
-import msgspec
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
 import tramontane
+from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.cookie import session_cookie
 from tramontane.entrypoints.web.ports import WebDoors
+from tramontane.foundation.clock import iso_time
 from tramontane.foundation.settings import HttpSettings
 from tramontane.records.access.invitations import NewLink
 from tramontane.records.access.nouns import SignedIn
-
-NOT_KEPT = {"cache-control": "no-store"}
 
 
 class Fields(BaseModel):
@@ -25,21 +23,9 @@ class Fields(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def answer(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, NOT_KEPT, media_type="application/json")
-
-
-def nothing() -> Response:
-    """Done, and no more to say."""
-    return Response(status_code=204, headers=NOT_KEPT)
-
-
 def moment(time_ns: int | None) -> str | None:
-    """Nanoseconds since the epoch as `2026-01-31T12:00:00.123Z`."""
-    if time_ns is None:
-        return None
-    moment = datetime.datetime.fromtimestamp(time_ns // 1_000_000 / 1000, datetime.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Nanoseconds since the epoch as `2026-01-31T12:00:00.123Z`; None for what has not been."""
+    return None if time_ns is None else iso_time(time_ns, "milliseconds")
 
 
 def link(made: NewLink) -> dict[str, Any]:
@@ -107,4 +93,4 @@ async def session_object(web: WebDoors, signed_in: SignedIn | None) -> dict[str,
 async def new_session(request: Request, web: WebDoors, token: str) -> Response:
     """The session object of a session just begun, with its cookie."""
     signed_in = await web.accounts.sessions.signed_in(token)
-    return give_session(request, web, answer(await session_object(web, signed_in)), token)
+    return give_session(request, web, json_response(await session_object(web, signed_in)), token)

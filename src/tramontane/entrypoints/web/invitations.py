@@ -4,8 +4,9 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.policy import needs_administrator, visitor
-from tramontane.entrypoints.web.answers import Fields, answer, browser_name, link, moment, new_session, nothing
+from tramontane.entrypoints.web.answers import Fields, browser_name, link, moment, new_session
 from tramontane.entrypoints.web.ports import WebDoors
 from tramontane.foundation.store.scope import Scope
 from tramontane.records.access.accounts import Wish
@@ -44,7 +45,7 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     @visitor
     async def look(request: Request, body: Secret) -> Response:
         offer = await accounts.look(body.secret)
-        return answer(
+        return json_response(
             {
                 "kind": offer.invitation.kind,
                 "workspace_name": offer.workspace_name,
@@ -69,17 +70,17 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     @needs_administrator
     async def list_invitations(request: Request) -> Response:
         pending = await web.database.run(invitations.pending, Scope.of(request.state.caller))
-        return answer([invitation_object(one) for one in pending])
+        return json_response([invitation_object(one) for one in pending])
 
     @routes.post("/web/invitations", include_in_schema=False)
     @needs_administrator
     async def invite(request: Request, body: NewInvitation) -> Response:
         scope, by = Scope.of(request.state.caller), request.state.caller.person_id
         made = await web.database.run_write(lambda: invitations.invite(scope, body.role, email=body.email, by=by))
-        return answer(invitation_object(made.invitation) | link(made), 201)
+        return json_response(invitation_object(made.invitation) | link(made), 201)
 
     @routes.delete("/web/invitations/{invitation_id}", include_in_schema=False)
     @needs_administrator
     async def revoke(request: Request, invitation_id: str) -> Response:
         await web.database.run_write(invitations.revoke, Scope.of(request.state.caller), invitation_id)
-        return nothing()
+        return empty()

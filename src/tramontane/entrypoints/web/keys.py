@@ -10,8 +10,9 @@ from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.policy import needs_builder
-from tramontane.entrypoints.web.answers import Fields, answer, moment, nothing
+from tramontane.entrypoints.web.answers import Fields, moment
 from tramontane.entrypoints.web.ports import WebDoors
 from tramontane.foundation.errors import Forbidden, InvalidFields, NotFound
 from tramontane.foundation.store.scope import Scope
@@ -105,7 +106,7 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     @routes.get("/web/keys", include_in_schema=False)
     @needs_builder
     async def list_keys(request: Request) -> Response:
-        return answer(await web.database.run(listed, request.state.signed_in))
+        return json_response(await web.database.run(listed, request.state.signed_in))
 
     @routes.post("/web/keys", include_in_schema=False)
     @needs_builder
@@ -118,7 +119,7 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
             )
         scope, wanted, by = Scope.of(signed_in.caller), body.as_new(), signed_in.person.person_id
         made, secret = await web.database.run_write(lambda: keys.create(scope, wanted, created_by=by))
-        return answer(key_object(made, {by: signed_in.person.name}) | {"secret": secret}, 201)
+        return json_response(key_object(made, {by: signed_in.person.name}) | {"secret": secret}, 201)
 
     @routes.patch("/web/keys/{key_id}", include_in_schema=False)
     @needs_builder
@@ -126,14 +127,14 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
         expires_ns = _nanoseconds(body.expires_at)
         changed = await web.database.run_write(expire, request.state.signed_in, key_id, expires_ns)
         web.forget_key(key_id)
-        return answer(changed)
+        return json_response(changed)
 
     @routes.delete("/web/keys/{key_id}", include_in_schema=False)
     @needs_builder
     async def end_key(request: Request, key_id: str) -> Response:
         await web.database.run_write(revoke, request.state.signed_in, key_id)
         web.forget_key(key_id)
-        return nothing()
+        return empty()
 
 
 def may_see(signed_in: SignedIn, key: KeyRecord) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.policy import needs_administrator, needs_builder, needs_person
-from tramontane.entrypoints.web.answers import answer, moment, nothing
+from tramontane.entrypoints.web.answers import moment
 from tramontane.entrypoints.web.model_events import Boards, ModelEvents
 from tramontane.entrypoints.web.ports import WebDoors
 from tramontane.entrypoints.web.studio_ports import ModelView, Studio
@@ -86,7 +87,7 @@ def add_routes(routes: APIRouter, web: WebDoors, studio: Studio) -> None:
     @needs_person
     async def list_models(request: Request) -> Response:
         views, machine = await studio.models(Scope.of(request.state.caller))
-        return answer({"models": [model_object(view) for view in views], "machine": machine_object(machine)})
+        return json_response({"models": [model_object(view) for view in views], "machine": machine_object(machine)})
 
     @routes.get("/web/models/events", include_in_schema=False)
     @needs_person
@@ -121,15 +122,15 @@ def add_routes(routes: APIRouter, web: WebDoors, studio: Studio) -> None:
     @needs_administrator
     async def accept_licence(request: Request, name: str) -> Response:
         await studio.accept_licence(request.state.caller, request.state.signed_in.person, name)
-        return nothing()
+        return empty()
 
     @routes.delete("/web/models/{name}", include_in_schema=False)
     @needs_administrator
     async def remove(request: Request, name: str) -> Response:
         await studio.remove(request.state.caller, name)
-        return nothing()
+        return empty()
 
 
 def accepted() -> Response:
     """It has begun; how it goes is said in the list and the events."""
-    return answer({"accepted": True}, 202)
+    return json_response({"accepted": True}, 202)

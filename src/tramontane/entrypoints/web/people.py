@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.policy import needs_administrator
-from tramontane.entrypoints.web.answers import Fields, answer, link, moment
+from tramontane.entrypoints.web.answers import Fields, link, moment
 from tramontane.entrypoints.web.ports import WebDoors
 from tramontane.foundation.errors import NotFound
 from tramontane.foundation.store.scope import Scope
@@ -34,7 +35,7 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     @needs_administrator
     async def list_people(request: Request) -> Response:
         seats = await web.database.run(people.seats, Scope.of(request.state.caller))
-        return answer([seat_object(seat) for seat in seats])
+        return json_response([seat_object(seat) for seat in seats])
 
     @routes.patch("/web/people/{person_id}", include_in_schema=False)
     @needs_administrator
@@ -44,7 +45,7 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
         sessions.forget(person_id)
         for seat in await web.database.run(people.seats, scope):
             if seat.person.person_id == person_id:
-                return answer(seat_object(seat))
+                return json_response(seat_object(seat))
         raise NotFound("this person has just left the workspace", param="person_id")
 
     @routes.delete("/web/people/{person_id}", include_in_schema=False)
@@ -52,11 +53,11 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     async def remove(request: Request, person_id: str) -> Response:
         keys = await web.database.run_write(people.remove, Scope.of(request.state.caller), person_id)
         sessions.forget(person_id)
-        return answer({"revoked_keys": keys})
+        return json_response({"revoked_keys": keys})
 
     @routes.post("/web/people/{person_id}/reset", include_in_schema=False)
     @needs_administrator
     async def reset(request: Request, person_id: str) -> Response:
         scope, by = Scope.of(request.state.caller), request.state.caller.person_id
         made = await web.database.run_write(lambda: web.accounts.invitations.reset(scope, person_id, by=by))
-        return answer(link(made), 201)
+        return json_response(link(made), 201)

@@ -4,17 +4,16 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.cookie import session_token
 from tramontane.entrypoints.api.policy import needs_person, visitor
 from tramontane.entrypoints.web.answers import (
     Fields,
-    answer,
     browser_name,
     client_address,
     give_session,
     moment,
     new_session,
-    nothing,
     session_object,
 )
 from tramontane.entrypoints.web.ports import WebDoors
@@ -50,7 +49,7 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
         token = session_token(request.scope, web.settings)
         if signed_in is None and token is not None:
             signed_in = await sessions.recover(token)
-        response = answer(await session_object(web, signed_in))
+        response = json_response(await session_object(web, signed_in))
         return response if signed_in or token is None else give_session(request, web, response, "")
 
     @routes.post("/web/sign-in", include_in_schema=False)
@@ -68,27 +67,27 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     @needs_person
     async def sign_out(request: Request) -> Response:
         await sessions.leave(request.state.signed_in)
-        return give_session(request, web, nothing(), "")
+        return give_session(request, web, empty(), "")
 
     @routes.post("/web/sign-out-everywhere", include_in_schema=False)
     @needs_person
     async def sign_out_everywhere(request: Request) -> Response:
         await sessions.end_all(request.state.signed_in.person)
-        return give_session(request, web, nothing(), "")
+        return give_session(request, web, empty(), "")
 
     @routes.get("/web/sessions", include_in_schema=False)
     @needs_person
     async def list_sessions(request: Request) -> Response:
         signed_in = request.state.signed_in
         found = await sessions.listed(signed_in.person)
-        return answer([browser_object(one, one.session_id == signed_in.session_id) for one in found])
+        return json_response([browser_object(one, one.session_id == signed_in.session_id) for one in found])
 
     @routes.delete("/web/sessions/{session_id}", include_in_schema=False)
     @needs_person
     async def end_session(request: Request, session_id: str) -> Response:
         signed_in = request.state.signed_in
         await sessions.end(signed_in.person, session_id)
-        done = nothing()
+        done = empty()
         return give_session(request, web, done, "") if session_id == signed_in.session_id else done
 
     @routes.post("/web/workspace", include_in_schema=False)
@@ -96,4 +95,4 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     async def switch(request: Request, body: Move) -> Response:
         await sessions.switch(request.state.signed_in, body.workspace_id)
         token = session_token(request.scope, web.settings) or ""
-        return answer(await session_object(web, await sessions.signed_in(token)))
+        return json_response(await session_object(web, await sessions.signed_in(token)))

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.policy import needs_person
-from tramontane.entrypoints.web.answers import answer
 from tramontane.entrypoints.web.keys import names_of
 from tramontane.entrypoints.web.ports import WebDoors
 from tramontane.foundation.clock import Clock
@@ -156,4 +156,4 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
     @needs_person
     async def usage(request: Request) -> Response:
         asked = question(request, web.clock)
-        return answer(await web.database.run(answered, request.state.signed_in, asked))
+        return json_response(await web.database.run(answered, request.state.signed_in, asked))

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tramontane.features.assistant import content, store
-from tramontane.features.assistant.nouns import Conversation, Entry, Owner, iso_time
+from tramontane.features.assistant.nouns import Conversation, Entry, Owner
+from tramontane.foundation.clock import iso_time
 
 FORMAT = "tramontane.conversations"
 VERSION = 1

@@ -7,7 +7,6 @@ is stored is what is shown. Times are nanoseconds since the epoch here and ISO 8
 import hashlib
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -15,7 +14,6 @@ import msgspec
 from tramontane.foundation.nouns import Caller
 
 ROOT = "root"
-US = 1_000
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -127,12 +125,6 @@ class NewConversation(msgspec.Struct, frozen=True, kw_only=True):
     completion_args: dict[str, Any] = {}
     metadata: dict[str, Any] | None = None
     project_id: str | None = None
-
-
-def iso_time(time_ns: int) -> str:
-    """ISO 8601 in UTC, to the microsecond."""
-    moment = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).replace(microsecond=time_ns // US % 1_000_000)
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def clean(text: str) -> str:

@@ -22,7 +22,7 @@ from tramontane.features.assistant.imports.nouns import (
     seconds,
     text,
 )
-from tramontane.features.assistant.nouns import iso_time
+from tramontane.foundation.clock import iso_time
 
 NOW_S = 1_700_000_000
 # Any links at all, circles and unknown parents among them: each node's parent is another's place, itself, or nowhere.

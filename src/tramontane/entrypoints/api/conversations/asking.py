@@ -6,9 +6,10 @@ from typing import cast
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.conversations.bodies import AppendBody, RestartBody, StartBody, TurnBody
 from tramontane.entrypoints.api.conversations.frames import ConversationFrames
-from tramontane.entrypoints.api.conversations.shapes import entry_shape, json_response
+from tramontane.entrypoints.api.conversations.shapes import entry_shape
 from tramontane.entrypoints.api.errors import error_named
 from tramontane.entrypoints.api.generate import Generator, deadline_of
 from tramontane.entrypoints.api.metrics import Metrics, StreamMeter
@@ -72,9 +73,7 @@ class Asking:
             self._metrics.spent(run.model, run.spend)
         if run.failure is not None:
             raise error_named(run.failure.code, run.failure.message)
-        response = json_response(_response(run))
-        response.headers.update(headers)
-        return response
+        return json_response(_response(run), headers=headers)
 
     async def _whole(self, run: Run) -> None:
         try:

@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.conversations.bodies import ChangeBody
-from tramontane.entrypoints.api.conversations.shapes import conversation_shape, empty, json_response
+from tramontane.entrypoints.api.conversations.shapes import conversation_shape
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.features.assistant import changing
 from tramontane.features.assistant.assistant import Assistant

@@ -6,13 +6,14 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.conversations.bodies import Id
-from tramontane.entrypoints.api.conversations.shapes import empty, json_response
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.features.assistant import documents
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.documents import Document, NewDocument, Version
-from tramontane.features.assistant.nouns import Owner, clean, iso_time
+from tramontane.features.assistant.nouns import Owner, clean
+from tramontane.foundation.clock import iso_time
 
 PATH = "/v1/conversations/{conversation_id}/documents"
 Title = Annotated[str, Field(min_length=1, max_length=200)]

@@ -11,8 +11,7 @@ import msgspec
 from tramontane.entrypoints.api.dialects.frames import json_text, one_line
 from tramontane.entrypoints.api.errors import error_named, status_of
 from tramontane.features.assistant.answering import Run
-from tramontane.features.assistant.nouns import iso_time
-from tramontane.foundation.clock import Clock
+from tramontane.foundation.clock import Clock, iso_time
 from tramontane.foundation.events import Event, Failed, Finished, TextDelta, ThinkingDelta, ToolCallDelta
 from tramontane.foundation.nouns import Spend
 

@@ -6,12 +6,14 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from tramontane.entrypoints.api.conversations.shapes import conversation_shape, entry_shape, json_response, node_shape
+from tramontane.entrypoints.api.answers import json_response
+from tramontane.entrypoints.api.conversations.shapes import conversation_shape, entry_shape, node_shape
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.features.assistant import reading, search, store
 from tramontane.features.assistant.assistant import Assistant
-from tramontane.features.assistant.nouns import Owner, clean, iso_time
+from tramontane.features.assistant.nouns import Owner, clean
 from tramontane.features.assistant.reading import Wanted
+from tramontane.foundation.clock import iso_time
 from tramontane.foundation.errors import InvalidFields
 
 MOST_ROWS = 1000

@@ -3,20 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-from starlette.responses import Response
-
-from tramontane.features.assistant.nouns import Conversation, Entry, iso_time
+from tramontane.features.assistant.nouns import Conversation, Entry
+from tramontane.foundation.clock import iso_time
 
 IsLive = Callable[[str | None], bool]
-
-
-def json_response(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
-
-
-def empty() -> Response:
-    return Response(status_code=204)
 
 
 def conversation_shape(one: Conversation, is_live: IsLive) -> dict[str, Any]:

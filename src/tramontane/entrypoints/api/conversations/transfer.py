@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
+from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.conversations.bodies import checked_setting
-from tramontane.entrypoints.api.conversations.shapes import json_response
 from tramontane.entrypoints.api.policy import needs_key
 from tramontane.entrypoints.api.presence import ClientGone
 from tramontane.features.assistant import exporting, importing, store
