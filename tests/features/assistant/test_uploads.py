@@ -7,6 +7,7 @@ import zipfile
 import pytest
 
 from tramontane.entrypoints.api.conversations.bodies import checked_setting
+from tramontane.features.assistant import importing
 from tramontane.features.assistant.importing import read_upload
 from tramontane.features.assistant.imports import files
 from tramontane.features.assistant.imports.files import documents
@@ -58,6 +59,13 @@ def test_one_conversation_too_large_to_parse_at_once_is_named_and_the_others_com
     reading = read_upload(upload, checked_setting)
     assert [one.origin for portion in reading.portions for one in portion] == ["chatgpt:a", "chatgpt:c"]
     assert (reading.unread, len(reading.problems)) == (1, 1)
+
+
+def test_portions_are_small_in_words_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "PORTION_CHARACTERS", 100)
+    long = [chatgpt(name, "x" * 60) for name in "abcde"]
+    reading = read_upload(b"[" + b",".join(long) + b"]", checked_setting)
+    assert [len(portion) for portion in reading.portions] == [2, 2, 1]
 
 
 def test_an_object_is_read_as_well_as_a_list() -> None:

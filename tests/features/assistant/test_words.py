@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tramontane.features.assistant import words
 from tramontane.features.assistant.titles import LONGEST, first_words, title_from
-from tramontane.features.assistant.words import LONGEST_WORD, MOST_CHARACTERS, excerpt, fold, query_words
+from tramontane.features.assistant.words import LONGEST_WORD, MOST_CHARACTERS, excerpt, fold, fold_all, query_words
 
 
 @given(st.text())
@@ -89,6 +89,13 @@ def test_a_hit_inside_writing_without_spaces_is_shown() -> None:
 def test_an_excerpt_looks_no_further_than_the_index_does() -> None:
     """An answer may be far longer than what is found of it; each look at a word of it costs."""
     assert not any(part["hit"] for part in excerpt("été " * MOST_CHARACTERS + "needle", ["needle"]))
+
+
+@given(st.lists(st.text(max_size=30)), st.integers(0, 100))
+def test_words_of_many_texts_come_from_their_first_characters(texts: list[str], most: int) -> None:
+    folded = fold_all(texts, most)
+    cut = [text[: max(0, most - sum(map(len, texts[:place])))] for place, text in enumerate(texts)]
+    assert folded == [fold(text) for text in cut]
 
 
 def test_letters_that_become_many_cost_no_more_than_others(monkeypatch: pytest.MonkeyPatch) -> None:

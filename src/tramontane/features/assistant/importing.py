@@ -18,11 +18,12 @@ from tramontane.features.assistant.imports.nouns import Imported, Node, Problem,
 from tramontane.features.assistant.nouns import Conversation, Entry, Numbers, Owner
 from tramontane.features.assistant.titles import first_words
 from tramontane.features.assistant.turns import prefix_of
-from tramontane.features.assistant.words import fold
+from tramontane.features.assistant.words import fold, fold_all
 from tramontane.foundation.errors import BadRequest, TramontaneError
 from tramontane.foundation.ids import new_id
 
 PORTION_ENTRIES = 500
+PORTION_CHARACTERS = 200_000
 MOST_PROBLEMS = 50
 IMPORTED_MODEL = "imported"
 
@@ -63,7 +64,7 @@ def read_upload(upload: bytes, check: SettingsCheck) -> Reading:
     """
     reading = Reading(source="")
     portion: list[Imported] = []
-    weight = 0
+    weight = 0.0
     for held in documents(upload):
         # A conversation taken along by itself stands in no list.
         data = [held] if isinstance(held, dict) and not own.recognises(held) else held
@@ -76,10 +77,10 @@ def read_upload(upload: bytes, check: SettingsCheck) -> Reading:
             if read is None:
                 continue
             portion.append(_checked(read, place, reading, check))
-            weight += len(read.nodes)
-            if weight >= PORTION_ENTRIES:
+            weight += _weight(read)
+            if weight >= 1:
                 reading.portions.append(portion)
-                portion, weight = [], 0
+                portion, weight = [], 0.0
     if portion:
         reading.portions.append(portion)
     if not reading.source:
@@ -89,6 +90,12 @@ def read_upload(upload: bytes, check: SettingsCheck) -> Reading:
             code="unknown_export",
         )
     return reading
+
+
+def _weight(one: Imported) -> float:
+    """How much of a portion it is: what takes time is rows, and words for the search."""
+    characters = sum(len(content.text_of(node.body)) for node in one.nodes)
+    return max(len(one.nodes) / PORTION_ENTRIES, characters / PORTION_CHARACTERS)
 
 
 def _format_of(data: Any) -> Format | None:
@@ -151,11 +158,10 @@ def _write(connection: Connection, owner: Owner, one: Imported, numbers: Numbers
         updated_ns=one.updated_ns or created_ns, **one.settings,
     )  # fmt: skip
     store.add(connection, owner, kept, fold(name))
-    rows = [
-        (_entry(node, ids, number, created_ns), fold(content.text_of(node.body)))
-        for node, number in _in_time(one.nodes, numbers, created_ns)
-    ]
-    store.add_entries(connection, owner, kept.conversation_id, rows, None)
+    timed = list(_in_time(one.nodes, numbers, created_ns))
+    entries = [_entry(node, ids, number, created_ns) for node, number in timed]
+    words = fold_all(content.text_of(node.body) for node, _ in timed)
+    store.add_entries(connection, owner, kept.conversation_id, list(zip(entries, words, strict=True)), None)
 
 
 def _in_time(nodes: Sequence[Node], numbers: Numbers, created_ns: int) -> Iterator[tuple[Node, int]]:

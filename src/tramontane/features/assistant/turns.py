@@ -21,7 +21,7 @@ from tramontane.features.assistant.nouns import (
     Owner,
 )
 from tramontane.features.assistant.tables import project
-from tramontane.features.assistant.words import fold
+from tramontane.features.assistant.words import MOST_CHARACTERS, fold, fold_all
 from tramontane.foundation.errors import Conflict, InvalidFields, NotFound
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.nouns import Message
@@ -112,8 +112,8 @@ class Turns:
             return self._unstored(ground, turn, output_id)
         one = self._added_once(connection, owner, one, turn.send_key and f"restart:{conversation_id}:{turn.send_key}")
         copies = self.copied(before)
-        rows = [(copy, fold(content.text_of(copy.body))) for copy in copies]
-        store.add_entries(connection, owner, one.conversation_id, rows, None)
+        words = fold_all(content.text_of(copy.body) for copy in copies)
+        store.add_entries(connection, owner, one.conversation_id, list(zip(copies, words, strict=True)), None)
         ground = msgspec.structs.replace(ground, conversation=one, before=copies)
         return self._write(connection, ground, turn, output_id)
 
@@ -202,7 +202,8 @@ class Turns:
             role="assistant", body={"content": ""}, number=self._numbers.next(), status="running", model=one.model,
             runner_id=self._runner_id, created_ns=now_ns,
         )  # fmt: skip
-        rows = [(new, fold(content.text_of(new.body))) for new in inputs]
+        words = fold_all((content.text_of(new.body) for new in inputs), MOST_CHARACTERS)
+        rows = list(zip(inputs, words, strict=True))
         store.add_entries(connection, owner, one.conversation_id, [*rows, (output, "")], turn.send_key)
         values = {"head_entry_id": output_id, "running_entry_id": output_id, "updated_ns": now_ns}
         question = next((content.text_of(new.body) for new in inputs if new.kind == "message.input"), "")

@@ -6,10 +6,12 @@ taken letter by letter. Pure functions; the SQL stands in `search`.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 LONGEST_WORD = 64
 MOST_CHARACTERS = 200_000
+MOST_AT_ONCE = 400_000
+"""In characters: of what one transaction writes. The index is written while everybody else's changes wait."""
 MOST_QUERY_WORDS = 12
 EXCERPT = 160
 _WORD = re.compile(r"[^\W_]+")
@@ -27,6 +29,15 @@ def fold(text: str) -> str:
         plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
         plain = _SPACELESS.sub(r" \1 ", plain)
     return " ".join(word for word in _WORD.findall(plain.casefold()) if len(word) <= LONGEST_WORD)[:MOST_CHARACTERS]
+
+
+def fold_all(texts: Iterable[str], most: int = MOST_AT_ONCE) -> list[str]:
+    """The words of each, from the first `most` characters of all together."""
+    folded = []
+    for text in texts:
+        folded.append(fold(text[:most]))
+        most = max(0, most - min(len(text), MOST_CHARACTERS))
+    return folded
 
 
 def query_words(text: str) -> list[str]:
