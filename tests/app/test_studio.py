@@ -8,11 +8,12 @@ import pytest
 from tests.fakes.hub import FakeHub, running_hub
 from tests.fakes.studio import GATED, HUGE, OPEN, Workbench, filled, installed_by_hand, opened_studio, until
 
+from tramontane.adapters.sources.folders import ModelFolders
 from tramontane.app.servers import Servers
 from tramontane.app.studio import Studio
 from tramontane.entrypoints.web.studio_ports import ModelView
 from tramontane.foundation.clock import SystemClock
-from tramontane.foundation.errors import Conflict, ModelUnavailable
+from tramontane.foundation.errors import Conflict, ModelUnavailable, NotFound
 from tramontane.foundation.nouns import Caller
 from tramontane.foundation.settings import Settings
 from tramontane.foundation.store.database import Database
@@ -157,6 +158,35 @@ async def test_what_is_being_fetched_is_not_removed(bench: Workbench) -> None:
     assert bench.studio.board().steps.get(OPEN) is None or bench.studio.board().steps[OPEN].stage == "stopping"
     await until(lambda: held.over)
     assert state(bench) == "installed"
+
+
+async def test_what_a_stopped_fetch_left_is_shown_and_dropped(bench: Workbench, hub: FakeHub) -> None:
+    hub.cut_after["model.safetensors"] = 1000
+    hub.promised_sha256["model.safetensors"] = "0" * 64  # so that it fails however often it is tried
+    await bench.studio.pull(ADA, OPEN)
+    await until(lambda: state(bench) == "failed")
+    part = bench.home / "models" / ".part" / OPEN
+    held = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
+    assert (await view(bench.studio, OPEN)).partial_bytes == held > 0
+    await bench.studio.remove(ADA, OPEN)
+    shown = await view(bench.studio, OPEN)
+    assert (shown.partial_bytes, shown.standing.state, part.exists()) == (0, "absent", False)
+    with pytest.raises(NotFound):
+        await bench.studio.remove(ADA, OPEN)
+    hub.cut_after.clear()
+    hub.promised_sha256.clear()
+    await bench.studio.pull(ADA, OPEN)
+    await until(lambda: state(bench) == "installed")
+
+
+async def test_what_another_process_fetches_is_not_dropped(bench: Workbench) -> None:
+    with ModelFolders(bench.home).pulling(OPEN) as part:
+        (part / "files" / "some").write_bytes(b"half")
+        with pytest.raises(Conflict, match="being pulled"):
+            await bench.studio.remove(ADA, OPEN)
+        assert (part / "files" / "some").exists()
+    await bench.studio.remove(ADA, OPEN)
+    assert not part.exists()
 
 
 async def test_a_model_of_another_workspace_is_not_found(bench: Workbench) -> None:

@@ -143,10 +143,22 @@ class Shelf:
     def export(self, name: str, target: Path, report: ProgressReport) -> None:
         export_bundle(self._here(name), target, Transfer(report))
 
+    def partials(self) -> dict[str, int]:
+        return self._folders.partial_bytes()
+
     def remove(self, name: str) -> int:
-        model = self._catalogue.forget(self._scope, self._here(name).name, installation=True)
+        """Also what was fetched of it and did not arrive. Raises NotFound where there is neither, Conflict during a pull."""
+        try:
+            model = self._here(name)
+        except NotFound:
+            freed = self._folders.drop_partial(self._own_name(name))
+            if not freed:
+                raise
+            return freed
+        freed = self._folders.drop_partial(model.name)
+        self._catalogue.forget(self._scope, model.name, installation=True)
         self._folders.remove(model)
-        return model.size_bytes + sum(file.size_bytes for file in model.prepared_files)
+        return freed + model.size_bytes + sum(file.size_bytes for file in model.prepared_files)
 
     def set_alias(self, alias: str, target: str, who: str) -> None:
         self._catalogue.set_alias(self._scope, alias, target, self._organisation(), who)
@@ -162,6 +174,13 @@ class Shelf:
         if model is None:
             raise NotFound(f"{name} is not on this machine; `tramontane models list` shows what is", param="model")
         return model
+
+    def _own_name(self, name: str) -> str:
+        """Of an alias its model's; one whose first fetch was broken off may be in no catalogue yet."""
+        try:
+            return self._catalogue.entry(self._scope, name).name
+        except ModelNotFound:
+            return name
 
     def _organisation(self) -> Visibility:
         return Visibility(self._scope.organisation_id)

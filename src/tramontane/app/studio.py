@@ -11,6 +11,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+import msgspec
+
 from tramontane.adapters.sources.machine import read_machine
 from tramontane.app.downloads import Downloads
 from tramontane.app.shelf import Shelf
@@ -65,9 +67,16 @@ class Studio:
         machine = await asyncio.to_thread(read_machine, self._settings.home, self._settings.engine.memory_limit_bytes)
         replicas = self._engine.status().replicas
         shelf = self._shelf(scope)
+        partials = await asyncio.to_thread(shelf.partials)
         default = self._default(scope)
         entries = sorted(self._catalogue.entries(scope).items())
-        return [self._view(shelf, scope, entry, machine, replicas, name == default) for name, entry in entries], machine
+        views = [
+            msgspec.structs.replace(
+                self._view(shelf, scope, entry, machine, replicas, name == default), partial_bytes=partials.get(name, 0)
+            )
+            for name, entry in entries
+        ]
+        return views, machine
 
     def visible(self, scope: Scope) -> frozenset[str]:
         return frozenset(self._catalogue.entries(scope))

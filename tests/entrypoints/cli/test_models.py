@@ -57,6 +57,21 @@ def test_who_accepted_a_licence_and_when(home: Path) -> None:
     assert others and all(re.search(by_whom_and_when, line) for line in others)
 
 
+def test_what_an_unfinished_pull_left_is_listed_and_dropped(home: Path) -> None:
+    run("models", "list")
+    for name in ("smollm2-360m-instruct", "drafted-elsewhere"):
+        files = home / "models" / ".part" / name / "files"
+        files.mkdir(parents=True)
+        (files / "half.gguf").write_bytes(b"x" * 5_000_000)
+        told = run("models", "list").stderr
+        assert re.search(rf"{name}: 5 MB .*rm {name}", told), told
+        dropped = run("models", "rm", name)
+        assert (dropped.exit_code, files.exists()) == (0, False) and "5 MB" in dropped.stderr
+        assert name not in run("models", "list").stderr
+        assert run("models", "rm", name).exit_code == 1
+    assert run("models", "rm", "../../etc").exit_code == 1
+
+
 def test_terms_nobody_stated_permit_nothing_known(home: Path) -> None:
     place = ("models", "add", "http://127.0.0.1:9/v1#theirs", "--name", "theirs")
     refused = run(*place)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.entrypoints.web.conftest import Site
+from tests.entrypoints.web.conftest import Page, Site
 from tests.entrypoints.web.studio_site import with_studio
 from tests.fakes.doors import KEY
 from tests.fakes.hub import FakeHub, running_hub
@@ -98,6 +98,24 @@ async def test_another_workspaces_model_is_as_unknown_as_one_that_never_was(stud
         assert status == 404, verb
         assert found["message"].replace(OPEN, "never").split(";")[0] == never["message"].split(";")[0]
         assert OPEN not in never["message"]
+
+
+async def test_an_unfinished_fetch_is_shown_to_all_and_dropped_by_administrators(
+    studio: Site, bench: Workbench
+) -> None:
+    files = bench.home / "models" / ".part" / OPEN / "files"
+    files.mkdir(parents=True)
+    (files / "half").write_bytes(b"x" * 1234)
+    bob, ada = await studio.person("Bob", "builder"), await studio.person("Ada", "administrator")
+
+    async def partial(page: Page) -> int | None:
+        _, body = await page.ask("GET", "/web/models")
+        return next(model["partial_bytes"] for model in body["models"] if model["name"] == OPEN)
+
+    assert (await partial(bob), (await bob.ask("DELETE", f"/web/models/{OPEN}"))[0]) == (1234, 403)
+    assert (await ada.ask("DELETE", f"/web/models/{OPEN}"))[0] == 204
+    assert (await partial(ada), files.exists()) == (None, False)
+    assert (await ada.ask("DELETE", f"/web/models/{OPEN}"))[0] == 404
 
 
 def below(home: Path) -> list[Path]:

@@ -123,6 +123,8 @@ export interface Model {
   state: ModelState;
   parameters?: number | null;
   installed?: boolean;
+  /** On the disk, of a fetch that was stopped or failed. */
+  partial_bytes?: number | null;
   /** Open requests end before it goes. */
   unloading?: boolean;
   /** What went wrong last, in the server's words. */

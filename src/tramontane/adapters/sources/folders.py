@@ -5,9 +5,10 @@ paths and the lock that lets one pull of a model run at a time.
 """
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,14 +58,35 @@ class ModelFolders:
     @contextmanager
     def pulling(self, name: str) -> Iterator[Path]:
         """Hold a model's arrival folder; it stays if the block fails. Raises Conflict when another pull holds it."""
+        with self._held(name) as part:
+            (part / FILES).mkdir(parents=True, exist_ok=True)
+            yield part
+
+    def partial_bytes(self) -> dict[str, int]:
+        """What pulls that have not ended well hold on the disk, by model; a running one counts too."""
+        parts = self.root / ".part"
+        found = parts.iterdir() if parts.is_dir() else ()
+        sizes = {path.name: _bytes_below(path) for path in found if path.is_dir() and not path.name.startswith(".")}
+        return {name: size for name, size in sizes.items() if size}
+
+    def drop_partial(self, name: str) -> int:
+        """Delete what a pull that did not end well has left; gives its bytes. Raises Conflict while a pull holds it."""
+        if not self.part(name).exists():
+            return 0
+        with self._held(name) as part:
+            size = _bytes_below(part)
+            shutil.rmtree(part, ignore_errors=True)
+        return size
+
+    @contextmanager
+    def _held(self, name: str) -> Iterator[Path]:
         part = self.part(name)
-        (part / FILES).mkdir(parents=True, exist_ok=True)
+        part.parent.mkdir(parents=True, exist_ok=True)
         with (part.parent / f".{name}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise Conflict(f"{name} is being pulled already; wait for it or stop it", param="name") from None
-            (part / FILES).mkdir(parents=True, exist_ok=True)
             yield part
 
     def remove(self, model: InstalledModel) -> None:
@@ -76,6 +98,16 @@ class ModelFolders:
         shutil.rmtree(doomed, ignore_errors=True)
         folder.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _bytes_below(folder: Path) -> int:
+    """Of all files; those that go away meanwhile are not counted."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += (Path(place) / name).lstat().st_size
+    return size
 
 
 def forget_progress(part: Path) -> None:

@@ -28,13 +28,18 @@ def list_models(application: Application, everything: bool) -> None:
     """Show the models on this machine."""
     with application.shelf(looking=True) as shelf:
         here = {model.name: model for model in shelf.installed()}
-        aliases = shelf.aliases()
+        aliases, partials = shelf.aliases(), shelf.partials()
         rows = [
             _row(entry, here.get(entry.name), shelf.terms(entry), aliases)
             for entry in shelf.known()
             if everything or entry.name in here
         ]
     print_table(("name", "state", "engine", "size", "licence", "permits", "accepted", "can", "aliases"), rows)
+    for name, size_bytes in sorted(partials.items()):
+        size = size_text(size_bytes)
+        click.echo(
+            f"{name}: {size} of an unfinished pull; pull it again to go on, `models rm {name}` drops it", err=True
+        )
     if not everything:
         click.echo("`tramontane models list --all` shows what can be pulled.", err=True)
 
@@ -136,7 +141,7 @@ def export(application: Application, name: str, target: Path) -> None:
 @click.argument("name")
 @click.pass_obj
 def remove(application: Application, name: str) -> None:
-    """Remove a model from this machine."""
+    """Remove a model from this machine, or what an unfinished pull of it has left."""
     with application.shelf() as shelf:
         freed = shelf.remove(name)
     click.echo(f"removed {name}, {size_text(freed)} given back", err=True)

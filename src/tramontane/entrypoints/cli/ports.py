@@ -77,8 +77,12 @@ class ModelShelf(Protocol):
 
     def export(self, name: str, target: Path, report: ProgressReport) -> None: ...
 
+    def partials(self) -> dict[str, int]:
+        """Bytes on the disk of models that did not arrive whole, by name."""
+        ...
+
     def remove(self, name: str) -> int:
-        """Bytes given back to the disk."""
+        """Bytes given back to the disk, those of an unfinished fetch too."""
         ...
 
     def set_alias(self, alias: str, target: str, who: str) -> None: ...

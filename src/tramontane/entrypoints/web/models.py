@@ -47,6 +47,7 @@ def model_object(view: ModelView) -> dict[str, Any]:
         "source": source_word(entry.source),
         "engine": view.engine or None,
         "installed": view.here,
+        "partial_bytes": view.partial_bytes or None,
         "state": view.standing.state,
         "unloading": view.standing.unloading,
         "error": view.standing.error or None,

@@ -51,7 +51,10 @@ class FitWords(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelView(msgspec.Struct, frozen=True, kw_only=True):
-    """One model as a workspace sees it. `context_tokens` 0: not known before it is fetched."""
+    """One model as a workspace sees it. `context_tokens` 0: not known before it is fetched.
+
+    `partial_bytes` lie on the disk of a fetch that has not ended well.
+    """
 
     entry: ModelEntry
     aliases: tuple[str, ...]
@@ -61,6 +64,7 @@ class ModelView(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int
     engine: str
     here: bool
+    partial_bytes: int = 0
     standing: Standing
     fit: FitWords
     default: bool
@@ -100,5 +104,5 @@ class Studio(Protocol):
         ...
 
     async def remove(self, caller: Caller, name: str) -> None:
-        """Take the model off this machine. Raises Conflict while it is being fetched."""
+        """Take the model off this machine, or what an unfinished fetch has left. Raises Conflict while it is fetched."""
         ...
