@@ -62,7 +62,11 @@ async def test_every_grouping_and_who_sees_what(site: Site, database: Database) 
     }  # fmt: skip
     assert await asked(ada, "key") == {None: 2, key.key_id: 1, other.key_id: 1, terminal.key_id: 1}
     assert await asked(ada, "person") == {mia.person_id: 2, bob.person_id: 2, None: 1}
-    assert await asked(bob, "person") == await asked(ada, "person")
+    for by in ("day", "model", "key", "day,model,key"):
+        assert await asked(bob, by) == await asked(ada, by)
+    assert await asked(bob, "person") == {bob.person_id: 2}
+    assert await asked(bob, "key,person") == {(key.key_id, bob.person_id): 1, (other.key_id, bob.person_id): 1}
+    assert await asked(bob, "day,person") == {("2024-10-06", bob.person_id): 2}
     assert await asked(mia, "person") == {mia.person_id: 2}
     assert await asked(mia, "key") == {None: 2}
     assert await asked(eve, "person") == {eve.person_id: 1}

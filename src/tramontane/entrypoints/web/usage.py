@@ -1,4 +1,7 @@
-"""`/web/usage`: what a workspace has spent, by day, model, key and person. Members see what they asked for themselves.
+"""`/web/usage`: what a workspace has spent, by day, model, key and person.
+
+Administrators see it all; builders the workspace's sums by day, model and key, but of people only themselves; members what
+they asked for themselves.
 
 Days are those of UTC, both ends included. Receipts of the last second may still be on their way.
 """
@@ -93,9 +96,9 @@ class Names:
         return key.name if key else None
 
 
-def principals_of(signed_in: SignedIn, names: Names) -> frozenset[str] | None:
-    """Whose receipts the person may see: None for everybody's of the workspace."""
-    if signed_in.role != "member":
+def principals_of(signed_in: SignedIn, names: Names, by: tuple[WebDimension, ...]) -> frozenset[str] | None:
+    """Whose receipts the person may see in an answer grouped so: None for everybody's of the workspace."""
+    if signed_in.role == "administrator" or (signed_in.role == "builder" and "person" not in by):
         return None
     person_id = signed_in.person.person_id
     own = {key.key_id for key in names.keys.values() if key.created_by == person_id}
@@ -147,7 +150,7 @@ def add_routes(routes: APIRouter, web: WebDoors) -> None:
         scope = Scope.of(signed_in.caller)
         names = Names(keys.list(scope), names_of(web, scope))
         by = [_ASKED[part] for part in asked.by]
-        found = sums.usage(scope, asked.days, by, principals_of(signed_in, names))
+        found = sums.usage(scope, asked.days, by, principals_of(signed_in, names, asked.by))
         rows = joined(found, asked.by, names)
         total = {name: sum(row[name] for row in rows) for name in spent(Usage())}
         return {"rows": rows, "total": total, "from": asked.since.isoformat(), "to": asked.until.isoformat()}
