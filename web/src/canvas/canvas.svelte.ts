@@ -3,9 +3,11 @@
  * Documents of kept chats live at the server; those of temporary chats only here.
  */
 import { ApiError } from '../api/errors';
+import { session } from '../api/session.svelte';
 import type { CanvasDocument, DocumentVersion, Entry } from '../api/types';
 import { documents } from '../chat/calls';
 import type { Chat } from '../chat/chat.svelte';
+import { browserStorage, Drafts, LONGEST_DRAFT } from '../chat/drafts';
 import { spoken } from '../chat/content';
 import { ui } from '../chat/ui.svelte';
 import { t } from '../i18n/index.svelte';
@@ -32,13 +34,29 @@ function shown(document: CanvasDocument): void {
   // The server may list the newest first.
   const versions = [...(document.versions ?? [])].sort((a, b) => a.version - b.version);
   canvas.open = { ...document, versions };
-  canvas.text = versions.at(-1)?.content ?? '';
+  canvas.text = drafts().read(draftOf(document.id)) || (versions.at(-1)?.content ?? '');
+}
+
+const drafts = () => new Drafts(browserStorage(), session.person?.id ?? '');
+const draftOf = (id: string) => `document/${id}`;
+
+/** Words that are no version yet survive a reload. A text too long to be kept whole is not kept in part. */
+export function keepDraft(chat: Chat): void {
+  if (!canvas.open || !kept(chat)) return;
+  const whole = canvas.dirty && canvas.text.length <= LONGEST_DRAFT;
+  drafts().keep(draftOf(canvas.open.id), whole ? canvas.text : '');
 }
 
 export function closeCanvas(): void {
   canvas.open = null;
   canvas.all = [];
   canvas.awaited = null;
+}
+
+/** Another conversation is opened: what was written here is saved as closing the panel would have saved it. */
+export function leaveCanvas(chat: Chat): void {
+  saveIfDirty(chat).catch(toastError);
+  closeCanvas();
 }
 
 const kept = (chat: Chat): chat is Chat & { id: string } => chat.id !== null && !chat.temporary;
@@ -123,7 +141,8 @@ export async function saveVersion(chat: Chat, content: string, author: 'person' 
   canvas.busy = true;
   try {
     await documents.add(chat.id, open.id, { content, author, base_version: newest.version });
-    await load(chat, open.id);
+    drafts().keep(draftOf(open.id), '');
+    if (canvas.open?.id === open.id) await load(chat, open.id);
   } catch (error) {
     if (error instanceof ApiError && error.status === 409) await conflict(chat, open.id, content);
     else throw error;
@@ -160,6 +179,15 @@ export async function askForChange(chat: Chat, wish: string): Promise<void> {
   }
 }
 
+/** What was written while the model wrote stays in the field, above the version that has come. */
+async function takeVersion(chat: Chat, content: string): Promise<void> {
+  const mine = canvas.dirty ? canvas.text : null;
+  await saveVersion(chat, content, 'model');
+  if (mine === null) return;
+  canvas.text = mine;
+  toast(t('chat.versionConflict'), { kind: 'error' });
+}
+
 /** Hears of every finished answer; takes the one it waits for. */
 export function takeAnswer(chat: Chat, entry: Entry): void {
   const { open, awaited } = canvas;
@@ -167,5 +195,5 @@ export function takeAnswer(chat: Chat, entry: Entry): void {
   if (!open || awaited !== open.id || entry.status !== 'done') return;
   const found = newVersion(spoken(entry.content).text, open.kind, open.language ?? '');
   if (found === null) toast(t('chat.noNewVersion'));
-  else saveVersion(chat, found, 'model').catch(toastError);
+  else void takeVersion(chat, found).catch(toastError);
 }

@@ -1,7 +1,8 @@
 /**
- * What is typed and not yet sent, kept per person and conversation in this browser. The oldest drafts give way, and
- * signing out leaves none of another person's words in view: the key holds the person's id.
+ * What is typed and not yet sent, kept per person and conversation in this browser until they sign out. The oldest
+ * drafts give way.
  */
+import { draftsKey } from '../api/kept';
 
 export interface Kept {
   getItem(key: string): string | null;
@@ -15,7 +16,7 @@ interface Draft {
 }
 
 const MOST_DRAFTS = 50;
-const LONGEST_DRAFT = 200_000;
+export const LONGEST_DRAFT = 200_000;
 /** The draft of a chat that has no id yet. */
 export const NEW_CHAT = 'new';
 
@@ -38,7 +39,7 @@ export class Drafts {
   }
 
   get #key(): string {
-    return `tramontane.drafts.${this.person}`;
+    return draftsKey(this.person);
   }
 
   #all(): Record<string, Draft> {

@@ -10,25 +10,31 @@ const AGREED = 'tramontane.dictation';
 class Aloud {
   /** The entry being read. */
   entryId = $state<string | null>(null);
+  #reading = 0;
 
   get possible(): boolean {
     return typeof speechSynthesis !== 'undefined';
   }
 
   /** False when there is no voice on this device. */
-  read(entryId: string, markdown: string, codeWord: string): boolean {
+  async read(entryId: string, markdown: string, codeWord: string): Promise<boolean> {
     this.stop();
-    const voice = localVoice();
+    const voice = localVoice(await allVoices());
     if (!voice) return false;
     const parts = sentences(plainWords(markdown, codeWord));
     if (parts.length === 0) return true;
+    // What was cut short says so only after the next has begun.
+    const reading = (this.#reading += 1);
+    const over = () => {
+      if (reading === this.#reading) this.entryId = null;
+    };
     this.entryId = entryId;
     parts.forEach((part, index) => {
       const words = new SpeechSynthesisUtterance(part);
       words.voice = voice;
       words.lang = voice.lang;
-      if (index === parts.length - 1) words.onend = () => (this.entryId = null);
-      words.onerror = () => (this.entryId = null);
+      if (index === parts.length - 1) words.onend = over;
+      words.onerror = over;
       speechSynthesis.speak(words);
     });
     return true;
@@ -42,9 +48,21 @@ class Aloud {
 
 export const aloud = new Aloud();
 
-function localVoice(): SpeechSynthesisVoice | null {
-  if (typeof speechSynthesis === 'undefined') return null;
-  const voices = speechSynthesis.getVoices().filter((voice) => voice.localService);
+const VOICES_MS = 1000;
+
+/** Some browsers begin to look for their voices when they are first asked, and say later that they have them. */
+async function allVoices(): Promise<SpeechSynthesisVoice[]> {
+  if (typeof speechSynthesis === 'undefined') return [];
+  if (speechSynthesis.getVoices().length === 0)
+    await new Promise<void>((resolve) => {
+      speechSynthesis.addEventListener('voiceschanged', () => resolve(), { once: true });
+      setTimeout(resolve, VOICES_MS);
+    });
+  return speechSynthesis.getVoices();
+}
+
+function localVoice(all: readonly SpeechSynthesisVoice[]): SpeechSynthesisVoice | null {
+  const voices = all.filter((voice) => voice.localService);
   return (
     voices.find((voice) => voice.lang.toLowerCase().startsWith(language())) ??
     voices.find((voice) => voice.default) ??
