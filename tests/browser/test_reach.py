@@ -162,3 +162,31 @@ def test_it_can_be_installed_and_keeps_only_its_shell(chat: Chat) -> None:
     assert "not for the cache" not in page.content()
     expect(page.locator("body")).to_contain_text(re.compile(r"\w{4}"))
     page.context.set_offline(False)
+
+
+ENLARGED = {"viewport": {"width": 320, "height": 256}}
+
+
+def test_enlarged_four_times_nothing_covers_another_and_there_is_room_to_read(browser: Browser, person: Person) -> None:
+    with person.window(browser, **ENLARGED) as context:
+        chat = Chat(context.new_page()).open()
+        bar = chat.page.get_by_role("banner").bounding_box()
+        greeting = chat.page.get_by_role("main").get_by_role("heading", level=2).bounding_box()
+        assert bar and greeting and greeting["y"] >= bar["y"] + bar["height"]
+        chat.ask("long:4000")
+        words = chat.page.get_by_role("region", name=chat.word("chat.messages")).bounding_box()
+        assert words and words["height"] >= 80, words
+        for key in ("chat.attach", "chat.send"):
+            expect(chat.button(key)).to_be_in_viewport(ratio=1)
+        no_wider_than_the_screen(chat.page)
+
+
+def test_who_wants_no_motion_gets_none(chat: Chat) -> None:
+    chat.send("slow:60")
+    expect(chat.answers.last).to_contain_text("word1")
+    long = chat.page.evaluate("""() => [...document.querySelectorAll('*')].flatMap((e) => {
+        const style = getComputedStyle(e);
+        return [...style.transitionDuration.split(','), ...style.animationDuration.split(',')]
+            .filter((time) => parseFloat(time) > 0.01).map((time) => e.className + ' ' + time);
+    })""")
+    assert long == []
