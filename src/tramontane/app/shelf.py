@@ -17,6 +17,7 @@ from tramontane.adapters.sources.transfer import Transfer
 from tramontane.adapters.sources.verify import Verifier
 from tramontane.app.copied import unregistered
 from tramontane.entrypoints.cli.ports import FitAnswer, Terms
+from tramontane.foundation.addresses import Address
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import BadRequest, NotFound
 from tramontane.foundation.progress import ProgressReport
@@ -215,7 +216,7 @@ def _upstream_entry(place: str, name: str, licence: str, key_variable: str) -> M
     if not model:
         raise BadRequest(f"{place}: say which model of that server is meant, as in {place}#MODEL")
     return ModelEntry(
-        name=name or model.rsplit("/", 1)[-1].lower(), family="upstream", description=f"{model} at {address}",
+        name=name or model.rsplit("/", 1)[-1].lower(), family="upstream", description=f"{model} at {Address(address).masked}",
         licence=licence, source=UpstreamSource(url=address, model=model, key_variable=key_variable),
         formats=(), capabilities=("chat", "function_calling"),
     )  # fmt: skip

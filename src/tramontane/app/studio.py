@@ -20,7 +20,7 @@ from tramontane.engine.nouns import EngineStatus, ReplicaStatus
 from tramontane.engine.replicas import ReplicaState
 from tramontane.entrypoints.web.studio_ports import Board, FitWords, ModelView, Obstacle, Standing, Step
 from tramontane.foundation.clock import Clock
-from tramontane.foundation.errors import Conflict, TramontaneError
+from tramontane.foundation.errors import Conflict, NotFound, TramontaneError
 from tramontane.foundation.nouns import Caller
 from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.settings import Settings
@@ -30,7 +30,7 @@ from tramontane.records.access.nouns import Person
 from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.errors import NoEngine
 from tramontane.records.catalog.fit import Fit
-from tramontane.records.catalog.nouns import Machine, ModelEntry
+from tramontane.records.catalog.nouns import Machine, ModelEntry, Visibility
 
 REFUSAL_S = 0.2
 """How long a load is watched for being refused at once, so that the page can say so where it was asked."""
@@ -119,6 +119,24 @@ class Studio:
                 self._catalogue.accept_licence, scope, entry.licence, f"{person.name} ({person.person_id})"
             )
 
+    async def set_alias(self, caller: Caller, name: str, alias: str) -> None:
+        scope = Scope.of(caller)
+        model = self._catalogue.entry(scope, name).name
+        own = Visibility(scope.organisation_id, scope.workspace_id)
+        await self._database.run_write(self._catalogue.set_alias, scope, alias, model, own, caller.owner_id)
+
+    async def drop_alias(self, caller: Caller, name: str, alias: str) -> None:
+        scope = Scope.of(caller)
+        model = self._catalogue.entry(scope, name).name
+        if alias not in self._catalogue.own_aliases_of(scope, model):
+            raise NotFound(
+                f"{alias[:128]!r} is no name that this workspace has given to {model}; those of the whole organisation "
+                "are changed in the terminal, with `tramontane models alias`",
+                param="alias",
+            )
+        own = Visibility(scope.organisation_id, scope.workspace_id)
+        await self._database.run_write(self._catalogue.drop_alias, alias, own)
+
     async def remove(self, caller: Caller, name: str) -> None:
         scope = Scope.of(caller)
         model = self._catalogue.entry(scope, name).name
@@ -162,6 +180,7 @@ class Studio:
         return ModelView(
             entry=entry,
             aliases=self._catalogue.aliases_of(scope, entry.name) or entry.aliases,
+            own_aliases=self._catalogue.own_aliases_of(scope, entry.name),
             licence=self._catalogue.licence(entry),
             acceptance=self._catalogue.acceptance(scope, entry),
             memory_bytes=words.needed_bytes,

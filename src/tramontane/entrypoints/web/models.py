@@ -1,23 +1,32 @@
 """`/web/models`: which models there are, what this machine can hold, and the verbs on them.
 
-Everybody sees them; builders load and unload; administrators fetch, remove and accept licences. What a verb brings about
-is seen in the list and in `/web/models/events`.
+Everybody sees them; builders load and unload; administrators fetch, remove, give other names and accept licences. What
+a verb brings about is seen in the list and in `/web/models/events`.
 """
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
+from pydantic import Field
 from starlette.responses import Response
 
 from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.policy import needs_administrator, needs_builder, needs_person
-from tramontane.entrypoints.web.answers import moment
+from tramontane.entrypoints.web.answers import Fields, moment
 from tramontane.entrypoints.web.model_events import Boards, ModelEvents
 from tramontane.entrypoints.web.ports import WebDoors
 from tramontane.entrypoints.web.studio_ports import ModelView, Studio
 from tramontane.foundation.store.scope import Scope
+from tramontane.records.catalog.aliases import NAME_LIMIT_CHARACTERS
 from tramontane.records.catalog.nouns import HubSource, Machine, Source, UpstreamSource, WheelSource
 from tramontane.records.catalog.purposes import good_for
+
+
+class NewAlias(Fields):
+    """The name by which requests shall reach the model too."""
+
+    alias: str = Field(min_length=1, max_length=NAME_LIMIT_CHARACTERS)
 
 
 def model_object(view: ModelView) -> dict[str, Any]:
@@ -26,6 +35,7 @@ def model_object(view: ModelView) -> dict[str, Any]:
     return {
         "name": entry.name,
         "aliases": list(view.aliases),
+        "own_aliases": list(view.own_aliases),
         "family": entry.family,
         "description": entry.description,
         "good_for": list(good_for(entry)),
@@ -45,6 +55,7 @@ def model_object(view: ModelView) -> dict[str, Any]:
         "parameters": entry.parameters or None,
         "capabilities": list(entry.capabilities),
         "source": source_word(entry.source),
+        "served_at": served_at(entry.source),
         "engine": view.engine or None,
         "installed": view.here,
         "partial_bytes": view.partial_bytes or None,
@@ -70,6 +81,14 @@ def source_word(source: Source) -> str:
     if isinstance(source, WheelSource):
         return f"wheel:{source.project}=={source.version}"
     return "upstream" if isinstance(source, UpstreamSource) else "local"
+
+
+def served_at(source: Source) -> str | None:
+    """The host of the other server that answers; None where this machine does.
+
+    Whoever asks may know where the words go; of the server's address nothing but the host is told.
+    """
+    return urlsplit(source.url).hostname or "?" if isinstance(source, UpstreamSource) else None
 
 
 def machine_object(machine: Machine) -> dict[str, int]:
@@ -123,6 +142,18 @@ def add_routes(routes: APIRouter, web: WebDoors, studio: Studio) -> None:
     @needs_administrator
     async def accept_licence(request: Request, name: str) -> Response:
         await studio.accept_licence(request.state.caller, request.state.signed_in.person, name)
+        return empty()
+
+    @routes.post("/web/models/{name}/aliases", include_in_schema=False)
+    @needs_administrator
+    async def set_alias(request: Request, name: str, body: NewAlias) -> Response:
+        await studio.set_alias(request.state.caller, name, body.alias)
+        return empty()
+
+    @routes.delete("/web/models/{name}/aliases/{alias}", include_in_schema=False)
+    @needs_administrator
+    async def drop_alias(request: Request, name: str, alias: str) -> Response:
+        await studio.drop_alias(request.state.caller, name, alias)
         return empty()
 
     @routes.delete("/web/models/{name}", include_in_schema=False)

@@ -53,11 +53,12 @@ class FitWords(msgspec.Struct, frozen=True, kw_only=True):
 class ModelView(msgspec.Struct, frozen=True, kw_only=True):
     """One model as a workspace sees it. `context_tokens` 0: not known before it is fetched.
 
-    `partial_bytes` lie on the disk of a fetch that has not ended well.
+    `partial_bytes` lie on the disk of a fetch that has not ended well. `own_aliases` are those the workspace itself has set.
     """
 
     entry: ModelEntry
     aliases: tuple[str, ...]
+    own_aliases: tuple[str, ...] = ()
     licence: Licence
     acceptance: Acceptance | None
     memory_bytes: int
@@ -101,6 +102,14 @@ class Studio(Protocol):
 
     async def accept_licence(self, caller: Caller, person: Person, name: str) -> None:
         """The person agrees for the organisation."""
+        ...
+
+    async def set_alias(self, caller: Caller, name: str, alias: str) -> None:
+        """Let `alias` mean the model in the caller's workspace, whatever it meant before. Raises InvalidFields, NameTaken."""
+        ...
+
+    async def drop_alias(self, caller: Caller, name: str, alias: str) -> None:
+        """Forget an alias of the model that the workspace has set. Raises NotFound."""
         ...
 
     async def remove(self, caller: Caller, name: str) -> None:

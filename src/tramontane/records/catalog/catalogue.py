@@ -86,6 +86,12 @@ class Catalogue:
         """The other names under which a workspace reaches a model."""
         return resolve.aliases_of(self._view, scope, name)
 
+    def own_aliases_of(self, scope: Scope, name: str) -> tuple[str, ...]:
+        """Those that the workspace has set itself, for nobody else."""
+        own = Visibility(scope.organisation_id, scope.workspace_id)
+        set_here = {alias.name for alias in self._view.aliases if alias.visibility == own and alias.target == name}
+        return tuple(sorted(set_here))
+
     def by_name(self, name: str) -> InstalledModel:
         """An installed model for the process that loads it, whoever sees it. Raises ModelNotFound."""
         if name not in self._view.installed:
