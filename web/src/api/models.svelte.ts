@@ -91,6 +91,17 @@ class Models {
   unload = (name: string) => this.#ask(name, 'unload');
   acceptLicence = (name: string) => this.#ask(name, 'accept-licence');
 
+  /** Throws what refuses the name, for the form that asks for it. */
+  async giveName(name: string, alias: string): Promise<void> {
+    await api.post(`/web/models/${encodeURIComponent(name)}/aliases`, { alias });
+    await this.load();
+  }
+
+  async dropName(name: string, alias: string): Promise<void> {
+    await api.delete(`/web/models/${encodeURIComponent(name)}/aliases/${encodeURIComponent(alias)}`);
+    await this.load();
+  }
+
   async remove(name: string): Promise<void> {
     await api.delete(`/web/models/${encodeURIComponent(name)}`);
     await this.load();

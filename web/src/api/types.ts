@@ -111,6 +111,8 @@ export interface Fit {
 export interface Model {
   name: string;
   aliases: string[];
+  /** Those of them that this workspace has given. */
+  own_aliases?: string[];
   family: string | null;
   description: string | null;
   good_for: string[] | string | null;
@@ -120,6 +122,8 @@ export interface Model {
   context_tokens: number | null;
   capabilities: string[];
   source: string | null;
+  /** The host of the server that answers, where it is not this machine. */
+  served_at?: string | null;
   state: ModelState;
   parameters?: number | null;
   installed?: boolean;

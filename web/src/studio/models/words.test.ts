@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Model } from '../../api/types';
 import { setLanguage } from '../../i18n/index.svelte';
 import { purposes } from '../purposes';
-import { fitWords, listed, permitWords, stageWords } from './words';
+import { fitWords, listed, permitWords, stageWords, stateWords, whereWords } from './words';
 
 const model = (name: string, more: Partial<Model> = {}): Model => ({
   name,
@@ -53,6 +53,22 @@ describe('words about a model', () => {
     expect(permitWords(model('m', { licence }))).toEqual(['recherche', 'odd thing']);
     expect(stageWords('verifying')).toBe('Vérification');
     expect(stageWords('reading words')).toBe('reading words');
+  });
+});
+
+describe('where a model runs', () => {
+  const away = model('m', { served_at: 'gpu.example.org', state: 'installed', installed: true });
+
+  it('is told for each: words go to the server that answers', () => {
+    expect(whereWords(away)).toContain('gpu.example.org');
+    expect(whereWords(away, true)).toContain('gpu.example.org');
+    expect(whereWords(model('m'))).not.toContain('serveur');
+  });
+
+  it('is not this machine for what another server holds', () => {
+    expect(stateWords(away)).not.toContain('cette machine');
+    expect(stateWords({ ...away, served_at: null })).toContain('cette machine');
+    expect(stateWords({ ...away, state: 'loaded' })).toBe(stateWords(model('m', { state: 'loaded' })));
   });
 });
 

@@ -17,6 +17,20 @@ export function fitWords(model: Model): string {
   return sizes ? t('studio.fitYesNumbers', sizes) : t('studio.fitYes');
 }
 
+/** Where a model answers, and so where one's words go; shortly for a list, in full for a card. */
+export function whereWords(model: Model, full = false): string {
+  const host = model.served_at;
+  if (host) return t(full ? 'studio.runsAtLong' : 'studio.runsAt', { host });
+  return t(full ? 'studio.runsHereLong' : 'studio.runsHere');
+}
+
+/** How a model stands. One that another server holds is here only by name. */
+export function stateWords(model: Model): string {
+  if (model.unloading) return t('studio.state.unloading');
+  if (model.state === 'installed' && model.served_at) return t('studio.elsewhere');
+  return t(`studio.state.${model.state}`);
+}
+
 export function permitWords(model: Model): string[] {
   const given = model.licence.permits;
   const words = Array.isArray(given) ? given : given ? [given] : [];
