@@ -21,6 +21,8 @@ interface Setting {
   instructions: string;
   args: CompletionArgs;
   projectId: string | null;
+  /** As the server knows it, whose model another may stand in for. */
+  about: { model: string } | null;
 }
 
 interface Asked {
@@ -42,6 +44,7 @@ export function asked(turn: Turn, chat: Setting, entries: readonly Entry[]): Ask
   }
   const body: AppendBody = { inputs };
   if (turn.branch) body.from_entry_id = turn.parent ?? 'root';
-  if (turn.model) body.model = turn.model;
+  const model = turn.model ?? chat.model;
+  if (turn.model || (chat.about && model !== chat.about.model)) body.model = model;
   return { path: { conversation: chat.id }, body };
 }

@@ -23,6 +23,20 @@ class Catalogue {
     return models.get(name);
   }
 
+  /** Whether a model could be asked; one nothing is known of yet is believed to be. */
+  here(name: string): boolean {
+    if (!this.loaded || models.list === null) return true;
+    const model = this.named(name);
+    return model !== null && model.state !== 'absent' && model.state !== 'fetching';
+  }
+
+  /** Who answers in place of a model that is not here (of an import, or taken away since); null where none has to. */
+  standIn(name: string, preferred: string): string | null {
+    if (this.here(name)) return null;
+    const other = this.talking.find((model) => model === this.named(preferred)) ?? this.talking[0];
+    return other?.name ?? null;
+  }
+
   /** Whether pictures may be sent; unknown models are given the benefit of the doubt, the server decides. */
   sees(name: string): boolean {
     const model = this.named(name);
