@@ -3,6 +3,7 @@ import { setLanguage } from '../i18n/index.svelte';
 import { dismissAll } from '../parts/toast.svelte';
 import { setTheme } from '../theme/theme.svelte';
 import { api, ApiError, useCsrf, whenSignedOut } from './client';
+import { forgetDrafts } from './kept';
 import type { Person, Role, SessionAnswer, SignedIn } from './types';
 
 type Status = 'loading' | 'signed-out' | 'signed-in' | 'unreachable';
@@ -37,9 +38,20 @@ export const session = new Session();
 
 const tabs = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('tramontane.session');
 
+/** Whose words stand in this page's memory, also after the session has ended: person and workspace. */
+let held: string | null = null;
+
+/** Lists, documents and texts of whoever was here before stand all over the page: another begins with an empty one. */
+function beginAnew(path: string): void {
+  location.replace(path);
+}
+
 export function applySession(answer: SessionAnswer): void {
   session.version = answer.version;
   if (answer.signed_in) {
+    const whose = `${answer.person.id} ${answer.workspace.id}`;
+    if (held !== null && held !== whose) return beginAnew('/');
+    held = whose;
     useCsrf(answer.csrf);
     session.info = answer;
     session.firstStart = false;
@@ -73,9 +85,12 @@ export async function signIn(email: string, password: string): Promise<void> {
 export async function signOut(everywhere = false): Promise<void> {
   // What still waits for an undo is done while there is a session to do it with.
   await dismissAll();
+  const person = session.person;
   await api.post(everywhere ? '/web/sign-out-everywhere' : '/web/sign-out');
   forget();
+  if (person) forgetDrafts(person.id);
   tabs?.postMessage('changed');
+  beginAnew('/sign-in');
 }
 
 /** The session changed through another endpoint (invitation accepted, workspace switched). */
