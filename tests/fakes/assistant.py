@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from tests.fakes.doors import KEY, OTHER_KEY, caller_named, cards_of
+from tests.fakes.doors import KEY, OTHER_KEY, USAGE_KEY, caller_named, cards_of
 from tests.fakes.engine_room import FakeRoom
 
 from tramontane.entrypoints.api import Doors
@@ -20,6 +20,8 @@ STRANGER_KEY = "tm_stranger_key"  # another organisation
 
 
 async def authenticate(secret: str) -> Caller:
+    if secret == USAGE_KEY:
+        return msgspec.structs.replace(caller_named("ws_one"), roles=frozenset({"usage"}))
     if secret == COLLEAGUE_KEY:
         return msgspec.structs.replace(caller_named("ws_one"), key_id="key-colleague")
     if secret == STRANGER_KEY:

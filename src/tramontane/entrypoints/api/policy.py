@@ -51,7 +51,7 @@ def needs_key(endpoint: Endpoint) -> Endpoint:
 
 
 def needs_inference(endpoint: Endpoint) -> Endpoint:
-    """Only a known caller whose key may spend compute; it stands in `request.state.caller`."""
+    """Only a known caller whose key may ask models and see what it asked; it stands in `request.state.caller`."""
     endpoint.policy = "inference"  # type: ignore[attr-defined]
     return endpoint
 
@@ -92,7 +92,7 @@ async def admit(request: Request, policy: Policy, doors: Doors) -> Caller | None
     signed_in = request.state.signed_in = principal.signed_in
     if policy in _BY_KEY:
         if policy == "inference" and policy not in caller.roles:
-            raise Forbidden("this key may not ask a model for answers; use one with the right `inference`")
+            raise Forbidden("this key may neither ask models nor see conversations; use one with the right `inference`")
         return caller
     if signed_in is None:
         raise Forbidden("a key does not open this; sign in with a browser")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from tramontane.entrypoints.api.answers import empty, json_response
-from tramontane.entrypoints.api.policy import needs_key
+from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.features.assistant import projects
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import Owner, clean
@@ -51,19 +51,19 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     now_ns = assistant.clock.now_ns
 
     @routes.get("/v1/projects", tags=["projects"], summary="Your projects")
-    @needs_key
+    @needs_inference
     async def listed(request: Request) -> Response:
         found = await assistant.read(projects.listed, Owner.of(request.state.caller), "project")
         return json_response([_shape(row) for row in found])
 
     @routes.post("/v1/projects", tags=["projects"], summary="Make a project")
-    @needs_key
+    @needs_inference
     async def make(request: Request, body: ProjectBody) -> Response:
         owner = Owner.of(request.state.caller)
         return json_response(_shape(await assistant.write(projects.add, owner, "project", written(body), now_ns())))
 
     @routes.patch("/v1/projects/{project_id}", tags=["projects"], summary="Change a project")
-    @needs_key
+    @needs_inference
     async def change(request: Request, project_id: str, body: ProjectChange) -> Response:
         owner = Owner.of(request.state.caller)
         row = await assistant.write(projects.change, owner, "project", project_id, written(body), now_ns())
@@ -75,7 +75,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
         summary="Delete a project, not its conversations",
         status_code=204,
     )
-    @needs_key
+    @needs_inference
     async def remove(request: Request, project_id: str) -> Response:
         await assistant.write(projects.remove, Owner.of(request.state.caller), "project", project_id)
         return empty()

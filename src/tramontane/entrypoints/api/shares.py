@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.conversations.shapes import node_shape
-from tramontane.entrypoints.api.policy import needs_key
+from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.features.assistant import shares
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import Owner
@@ -21,26 +21,26 @@ def _shape(one: Share) -> dict[str, Any]:
 
 def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @routes.post("/v1/conversations/{conversation_id}/shares", tags=["shares"], summary="Share a conversation")
-    @needs_key
+    @needs_inference
     async def make(request: Request, conversation_id: str) -> Response:
         owner, now_ns = Owner.of(request.state.caller), assistant.clock.now_ns()
         return json_response(_shape(await assistant.write(shares.add, owner, conversation_id, now_ns)))
 
     @routes.get("/v1/conversations/{conversation_id}/shares", tags=["shares"], summary="Where it is shared")
-    @needs_key
+    @needs_inference
     async def listed(request: Request, conversation_id: str) -> Response:
         found = await assistant.read(shares.listed, Owner.of(request.state.caller), conversation_id)
         return json_response([_shape(one) for one in found])
 
     @routes.get("/v1/shares/{share_id}", tags=["shares"], summary="A shared conversation, to be read")
-    @needs_key
+    @needs_inference
     async def look(request: Request, share_id: str) -> Response:
         one, entries = await assistant.read(shares.look, Owner.of(request.state.caller), share_id)
         shown = {"name": one.name, "owner_name": one.owner_name, "created_at": iso_time(one.created_ns)}
         return json_response(shown | {"entries": [node_shape(entry, assistant.is_live) for entry in entries]})
 
     @routes.delete("/v1/shares/{share_id}", tags=["shares"], summary="Share it no longer", status_code=204)
-    @needs_key
+    @needs_inference
     async def remove(request: Request, share_id: str) -> Response:
         await assistant.write(shares.remove, Owner.of(request.state.caller), share_id)
         return empty()

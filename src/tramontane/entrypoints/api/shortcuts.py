@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from tramontane.entrypoints.api.answers import empty, json_response
-from tramontane.entrypoints.api.policy import needs_key
+from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.entrypoints.api.projects import Title, written
 from tramontane.features.assistant import projects
 from tramontane.features.assistant.assistant import Assistant
@@ -46,26 +46,26 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     now_ns = assistant.clock.now_ns
 
     @routes.get("/v1/shortcuts", tags=["shortcuts"], summary="Your shortcuts")
-    @needs_key
+    @needs_inference
     async def listed(request: Request) -> Response:
         found = await assistant.read(projects.listed, Owner.of(request.state.caller), "shortcut")
         return json_response([_shape(row) for row in found])
 
     @routes.post("/v1/shortcuts", tags=["shortcuts"], summary="Make a shortcut")
-    @needs_key
+    @needs_inference
     async def make(request: Request, body: ShortcutBody) -> Response:
         owner = Owner.of(request.state.caller)
         return json_response(_shape(await assistant.write(projects.add, owner, "shortcut", written(body), now_ns())))
 
     @routes.patch("/v1/shortcuts/{shortcut_id}", tags=["shortcuts"], summary="Change a shortcut")
-    @needs_key
+    @needs_inference
     async def change(request: Request, shortcut_id: str, body: ShortcutChange) -> Response:
         owner = Owner.of(request.state.caller)
         row = await assistant.write(projects.change, owner, "shortcut", shortcut_id, written(body), now_ns())
         return json_response(_shape(row))
 
     @routes.delete("/v1/shortcuts/{shortcut_id}", tags=["shortcuts"], summary="Delete a shortcut", status_code=204)
-    @needs_key
+    @needs_inference
     async def remove(request: Request, shortcut_id: str) -> Response:
         await assistant.write(projects.remove, Owner.of(request.state.caller), "shortcut", shortcut_id)
         return empty()

@@ -63,7 +63,7 @@ def listed(connection: Connection, owner: Owner, conversation_id: str) -> list[D
 
 def add(connection: Connection, owner: Owner, conversation_id: str, new: NewDocument, now_ns: int) -> Document:
     """Raises NotFound for the conversation or the entry."""
-    store.one(connection, owner, conversation_id)
+    store.one(connection, owner, conversation_id, lock=True)  # else it may go meanwhile, and what hangs on it stay
     if new.entry_id is not None and store.one_entry(connection, owner, conversation_id, new.entry_id) is None:
         raise NotFound("there is no entry of that id in this conversation", param="entry_id")
     made = Document(

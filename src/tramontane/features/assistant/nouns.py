@@ -6,6 +6,7 @@ is stored is what is shown. Times are nanoseconds since the epoch here and ISO 8
 
 import hashlib
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -133,16 +134,18 @@ def clean(text: str) -> str:
 
 
 class Numbers:
-    """Gives each row of a search index its number: in the order of time, and never the same twice."""
+    """Gives each row of a search index its number: in the order of time, and never the same twice, whoever asks."""
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
         self._last = 0
+        self._turn = threading.Lock()
 
     def next(self) -> int:
         """A number of now."""
-        self._last = max(self._last + 1, self._now_ns())
-        return self._last
+        with self._turn:
+            self._last = max(self._last + 1, self._now_ns())
+            return self._last
 
     def at(self, time_ns: int) -> int:
         """A number of a past second, with chance in its lower part: exports round their times."""

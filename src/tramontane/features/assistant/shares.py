@@ -32,7 +32,7 @@ _COLUMNS = [share.c[name] for name in Share.__struct_fields__]
 
 def add(connection: Connection, owner: Owner, conversation_id: str, now_ns: int) -> Share:
     """Raises NotFound; Conflict for a conversation without an entry."""
-    one = store.one(connection, owner, conversation_id)
+    one = store.one(connection, owner, conversation_id, lock=True)  # else a look at what is gone could stay
     if one.head_entry_id is None:
         raise Conflict("there is nothing in this conversation to share yet")
     name = one.name or one.preview or "…"

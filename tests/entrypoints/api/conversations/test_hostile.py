@@ -1,18 +1,28 @@
 """What a model, a caller or a failing store may do to a conversation, and what must hold all the same."""
 
 import asyncio
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
 import pytest
-from tests.entrypoints.api.conversations.test_asking import frames, tree
+from tests.entrypoints.api.conversations.conftest import Clients
+from tests.entrypoints.api.conversations.test_asking import frames, start, tree
 from tests.entrypoints.api.conversations.test_faults import CALLER, turn
+from tests.entrypoints.api.conversations.test_strangers import BODIES, ids_of, routes_with_ids
+from tests.fakes.doors import KEY, USAGE_KEY
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer
 
+from tramontane.entrypoints.api import Doors
+from tramontane.features.assistant import documents, shares, store
 from tramontane.features.assistant.assistant import Assistant
-from tramontane.features.assistant.nouns import NewConversation
+from tramontane.features.assistant.documents import NewDocument
+from tramontane.features.assistant.nouns import NewConversation, Numbers, Owner
+from tramontane.foundation.errors import NotFound
 from tramontane.foundation.events import Failed, TextDelta
+from tramontane.foundation.store.database import Database
 
 
 async def test_a_failure_that_cannot_be_written_down_still_has_a_last_word(
@@ -46,3 +56,48 @@ async def test_what_a_failing_server_says_is_kept_whatever_it_holds(
 async def test_a_metadata_filter_that_nests_without_end_is_refused(client: httpx2.AsyncClient) -> None:
     response = await client.get("/v1/conversations", params={"metadata": "[" * 5000})
     assert response.status_code == 422
+
+
+async def test_a_key_that_may_not_ask_sees_and_changes_no_conversation(client_of: Clients, doors: Doors) -> None:
+    """The same person's: a key for sums is given to programs that are no business of theirs."""
+    ids = await ids_of(client_of(KEY))
+    client = client_of(USAGE_KEY)
+    for method, path in [*routes_with_ids(doors), ("GET", "/v1/conversations"), ("GET", "/v1/conversations/export"),
+                         ("POST", "/v1/conversations/import"), ("GET", "/v1/conversations/search"),
+                         ("GET", "/v1/projects"), ("GET", "/v1/shortcuts")]:  # fmt: skip
+        response = await client.request(
+            method, path.format(**ids), json=BODIES.get((method, path), lambda ids: {})(ids)
+        )
+        assert response.status_code == 403, (method, path)
+
+
+@pytest.mark.parametrize("what", ["share", "document"])
+async def test_nothing_is_hung_on_a_conversation_that_is_being_deleted(
+    client: httpx2.AsyncClient, assistant: Assistant, database: Database, what: str
+) -> None:
+    begun = await start(client)
+    owner, conversation_id = Owner.of(CALLER), begun["conversation_id"]
+    with database.write() as connection:
+        store.remove(connection, owner, conversation_id)
+        if what == "share":
+            work = assistant.write(shares.add, owner, conversation_id, 1)
+        else:
+            new = NewDocument(title="t", kind="code", content="x")
+            work = assistant.write(documents.add, owner, conversation_id, new, 1)
+        hanging = asyncio.create_task(work)
+        await asyncio.sleep(0.3)
+        assert not hanging.done()
+    with pytest.raises(NotFound):
+        await hanging
+
+
+def test_numbers_are_never_the_same_twice_whoever_asks() -> None:
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        numbers = Numbers(lambda: 0)
+        with ThreadPoolExecutor(4) as pool:
+            given = list(pool.map(lambda _: [numbers.next() for _ in range(20_000)], range(4)))
+    finally:
+        sys.setswitchinterval(switching)
+    assert len(set().union(*given)) == 80_000

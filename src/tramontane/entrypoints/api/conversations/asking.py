@@ -13,7 +13,7 @@ from tramontane.entrypoints.api.conversations.shapes import entry_shape
 from tramontane.entrypoints.api.errors import error_named
 from tramontane.entrypoints.api.generate import Generator, deadline_of
 from tramontane.entrypoints.api.metrics import Metrics, StreamMeter
-from tramontane.entrypoints.api.policy import needs_inference, needs_key
+from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.entrypoints.api.ports import Doors
 from tramontane.entrypoints.api.presence import Presence
 from tramontane.entrypoints.api.sse import EventStream
@@ -122,6 +122,6 @@ def add_routes(routes: APIRouter, asking: Asking) -> None:
     @routes.post(
         "/v1/conversations/{conversation_id}/stop", tags=["conversations"], summary="Stop what is being written"
     )
-    @needs_key
+    @needs_inference
     async def stop(request: Request, conversation_id: str) -> Response:
         return json_response({"stopped": await assistant.stop(request.state.caller, conversation_id)})

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.conversations.bodies import ChangeBody
 from tramontane.entrypoints.api.conversations.shapes import conversation_shape
-from tramontane.entrypoints.api.policy import needs_key
+from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.features.assistant import changing
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import Owner
@@ -14,7 +14,7 @@ from tramontane.features.assistant.nouns import Owner
 
 def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @routes.patch("/v1/conversations/{conversation_id}", tags=["conversations"], summary="Change a conversation")
-    @needs_key
+    @needs_inference
     async def change(request: Request, conversation_id: str, body: ChangeBody) -> Response:
         owner = Owner.of(request.state.caller)
         one = await assistant.write(changing.change, owner, conversation_id, body.read())
@@ -23,7 +23,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @routes.delete(
         "/v1/conversations/{conversation_id}", tags=["conversations"], summary="Delete a conversation", status_code=204
     )
-    @needs_key
+    @needs_inference
     async def delete(request: Request, conversation_id: str) -> Response:
         await assistant.forget(Owner.of(request.state.caller), conversation_id)
         return empty()

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from tramontane.entrypoints.api.answers import empty, json_response
 from tramontane.entrypoints.api.conversations.bodies import Id
-from tramontane.entrypoints.api.policy import needs_key
+from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.features.assistant import documents
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.documents import Document, NewDocument, Version
@@ -70,13 +70,13 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     now_ns = assistant.clock.now_ns
 
     @routes.get(PATH, tags=["documents"], summary="A conversation's documents")
-    @needs_key
+    @needs_inference
     async def listed(request: Request, conversation_id: str) -> Response:
         found = await assistant.read(documents.listed, Owner.of(request.state.caller), conversation_id)
         return json_response([document_shape(one) for one in found])
 
     @routes.post(PATH, tags=["documents"], summary="Make a document")
-    @needs_key
+    @needs_inference
     async def make(request: Request, conversation_id: str, body: DocumentBody) -> Response:
         new = NewDocument(
             title=clean(body.title), kind=body.kind, language=None if body.language is None else clean(body.language),
@@ -88,7 +88,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
         )
 
     @routes.get(PATH + "/{document_id}", tags=["documents"], summary="A document with its versions")
-    @needs_key
+    @needs_inference
     async def one(request: Request, conversation_id: str, document_id: str) -> Response:
         owner = Owner.of(request.state.caller)
         found, versions = await assistant.read(documents.one, owner, conversation_id, document_id)
@@ -96,7 +96,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
         return json_response(shown | {"versions": [_version_shape(version) for version in versions]})
 
     @routes.post(PATH + "/{document_id}/versions", tags=["documents"], summary="Write a new version")
-    @needs_key
+    @needs_inference
     async def write(request: Request, conversation_id: str, document_id: str, body: VersionBody) -> Response:
         owner = Owner.of(request.state.caller)
         version = Version(version=0, content=clean(body.content), author=body.author, created_ns=now_ns())
@@ -106,14 +106,14 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
         return json_response(document_shape(changed))
 
     @routes.patch(PATH + "/{document_id}", tags=["documents"], summary="Rename a document")
-    @needs_key
+    @needs_inference
     async def rename(request: Request, conversation_id: str, document_id: str, body: TitleBody) -> Response:
         owner, title = Owner.of(request.state.caller), clean(body.title)
         changed = await assistant.write(documents.rename, owner, conversation_id, document_id, title, now_ns())
         return json_response(document_shape(changed))
 
     @routes.delete(PATH + "/{document_id}", tags=["documents"], summary="Delete a document", status_code=204)
-    @needs_key
+    @needs_inference
     async def remove(request: Request, conversation_id: str, document_id: str) -> Response:
         await assistant.write(documents.remove, Owner.of(request.state.caller), conversation_id, document_id)
         return empty()

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.conversations.shapes import conversation_shape, entry_shape, node_shape
-from tramontane.entrypoints.api.policy import needs_key
+from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.features.assistant import reading, search, store
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import Owner, clean
@@ -61,7 +61,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     live = assistant.is_live
 
     @routes.get("/v1/conversations", tags=["conversations"], summary="Your conversations, the latest first")
-    @needs_key
+    @needs_inference
     async def conversations(request: Request) -> Response:
         page, size = number_of(request, "page", 0, 10**6), number_of(request, "page_size", 100, MOST_ROWS, 1)
         wanted = Wanted(
@@ -74,7 +74,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
         return json_response([conversation_shape(one, live) for one in found])
 
     @routes.get("/v1/conversations/search", tags=["conversations"], summary="Find words in your conversations")
-    @needs_key
+    @needs_inference
     async def find(request: Request) -> Response:
         size = number_of(request, "page_size", 20, 100, 1)
         looked_for = clean(request.query_params.get("q", ""))
@@ -89,13 +89,13 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
         return json_response(shown)
 
     @routes.get("/v1/conversations/{conversation_id}", tags=["conversations"], summary="One conversation")
-    @needs_key
+    @needs_inference
     async def conversation(request: Request, conversation_id: str) -> Response:
         one = await assistant.read(store.one, Owner.of(request.state.caller), conversation_id)
         return json_response(conversation_shape(one, live))
 
     @routes.get("/v1/conversations/{conversation_id}/history", tags=["conversations"], summary="Its entries")
-    @needs_key
+    @needs_inference
     async def history(request: Request, conversation_id: str) -> Response:
         whole = flag_of(request, "tree") is True
         one, entries = await assistant.read(reading.history, Owner.of(request.state.caller), conversation_id, whole)
@@ -106,7 +106,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
         return json_response(shown | {"entries": [entry_shape(entry) for entry in entries]})
 
     @routes.get("/v1/conversations/{conversation_id}/messages", tags=["conversations"], summary="Its messages")
-    @needs_key
+    @needs_inference
     async def messages(request: Request, conversation_id: str) -> Response:
         one, entries = await assistant.read(reading.history, Owner.of(request.state.caller), conversation_id, False)
         shown = [entry_shape(entry) for entry in entries if entry.kind in MESSAGES]

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.conversations.bodies import checked_setting
-from tramontane.entrypoints.api.policy import needs_key
+from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.entrypoints.api.presence import ClientGone
 from tramontane.features.assistant import exporting, importing, store
 from tramontane.features.assistant.assistant import Assistant
@@ -78,19 +78,19 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     imports = Imports(assistant)
 
     @routes.get("/v1/conversations/export", tags=["conversations"], summary="All your conversations as JSON")
-    @needs_key
+    @needs_inference
     async def everything(request: Request) -> Response:
         owner = Owner.of(request.state.caller)
         ids = await assistant.read(store.ids, owner)
         return _file(StreamingResponse(_written(assistant, owner, ids), media_type="application/json"), "json")
 
     @routes.post("/v1/conversations/import", tags=["conversations"], summary="Bring an export of another product in")
-    @needs_key
+    @needs_inference
     async def bring(request: Request) -> Response:
         return await imports.take(request, Owner.of(request.state.caller))
 
     @routes.get("/v1/conversations/{conversation_id}/export", tags=["conversations"], summary="One conversation")
-    @needs_key
+    @needs_inference
     async def one(request: Request, conversation_id: str) -> Response:
         owner = Owner.of(request.state.caller)
         kind = request.query_params.get("format", "markdown")
