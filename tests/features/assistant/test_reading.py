@@ -67,6 +67,15 @@ def test_the_pages_of_a_list_hold_what_fits_once_and_in_order(
     assert all(len(page) == size for page in pages[: len(listed) // size])
 
 
+@pytest.mark.parametrize("metadata", [None, {"team": "a"}])
+def test_a_page_begins_where_the_one_before_it_ended(database: Database, metadata: dict[str, Any] | None) -> None:
+    with database.write() as connection:
+        made = [add(connection, OWNER, {"updated_ns": -place, "metadata": {"team": "a"}}) for place in range(5)]
+        wanted = Wanted(metadata=metadata)
+        pages = [reading.page(connection, OWNER, wanted, number, 2) for number in range(4)]
+    assert pages == [made[:2], made[2:4], made[4:], []]
+
+
 def _id_of(one: Conversation) -> str:
     return one.conversation_id
 

@@ -55,6 +55,11 @@ def test_messages_that_name_their_parents_are_a_tree() -> None:
     assert places(found) == [("q", None), ("a", "q"), ("b", "q"), ("x", None)]
 
 
+def test_the_branch_shown_ends_in_what_was_said_last() -> None:
+    line = [message("q"), message("a", 1, parentId="q"), message("b", 2, parentId="q"), message("c", 3, parentId="a")]
+    assert lechat.read(line).head_id == "c"
+
+
 def test_an_answer_made_again_under_the_same_id_is_kept_too() -> None:
     found = lechat.read([message("q"), message("a", 1, "assistant"), message("a", 2, "assistant"), message("a", 3)])
     assert len({one.node_id for one in found.nodes}) == len(found.nodes) == 4
