@@ -98,6 +98,20 @@ def test_a_draft_survives_a_reload_and_belongs_to_its_chat(chat: Chat) -> None:
     expect(chat.field).to_have_value("half a thou")
 
 
+def test_a_long_question_is_folded_and_shown_whole_on_request(chat: Chat) -> None:
+    chat.ask("a short one")
+    assert chat.questions.last.get_by_role("button", name=chat.word("chat.showAll")).count() == 0
+    chat.ask("\n".join(f"line {number}" for number in range(60)))
+    bubble, more = chat.questions.last, chat.button("chat.showAll")
+    before = bubble.bounding_box()
+    assert before and before["height"] < 400
+    more.click()
+    after = bubble.bounding_box()
+    assert after and after["height"] > 1000
+    chat.button("chat.showLess").click()
+    expect(more).to_be_visible()
+
+
 def test_a_double_click_on_send_sends_once(chat: Chat, scripted: ScriptedServer) -> None:
     asked = len(scripted.asked)
     chat.field.fill("only once, please")

@@ -26,6 +26,7 @@ def test_french_from_the_door_to_the_answer_and_kept(browser: Browser, person: P
         assert page.locator("html").get_attribute("lang") == "fr"
         assert not ENGLISH.search(page.locator("body").inner_text())
         chat.ask("bonjour")
+        expect(chat.ask("fail").get_by_role("alert")).to_contain_text(say("common.error.engine_failed", "fr"))
         for path in ("/projects", "/settings", "/settings/security", "/settings/workspaces"):
             page.goto(path)
             expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -179,6 +180,15 @@ def test_enlarged_four_times_nothing_covers_another_and_there_is_room_to_read(br
         for key in ("chat.attach", "chat.send"):
             expect(chat.button(key)).to_be_in_viewport(ratio=1)
         no_wider_than_the_screen(chat.page)
+        chat.button("common.openMenu").click()
+        account = chat.page.get_by_role("button", name=person.name)
+        first = chat.list.get_by_role("link").first
+        first.scroll_into_view_if_needed()
+        expect(first).to_be_in_viewport(ratio=1)
+        below, above = account.bounding_box(), first.bounding_box()
+        assert below and above and below["y"] >= above["y"] + above["height"]
+        account.scroll_into_view_if_needed()
+        expect(account).to_be_in_viewport(ratio=1)
 
 
 def test_who_wants_no_motion_gets_none(chat: Chat) -> None:

@@ -68,6 +68,12 @@ describe('conversationEvent', () => {
     expect(event(data)).toBeNull();
   });
 
+  it('takes the word for a failure before its status', () => {
+    const failed = { type: 'conversation.response.error', message: 'it broke', code: 502 };
+    expect(event({ ...failed, error: 'engine_failed' })).toMatchObject({ code: 'engine_failed' });
+    expect(event(failed)).toMatchObject({ code: '502' });
+  });
+
   it('reads figures that are numbers only', () => {
     const usage = {
       prompt_tokens: 3,

@@ -149,7 +149,8 @@ const READERS: Record<ConversationEvent['type'], Reader> = {
   'conversation.response.error': (raw) => ({
     type: 'conversation.response.error',
     message: text(raw.message) ?? '',
-    code: raw.code === null || raw.code === undefined ? null : String(raw.code),
+    // `code` is a status, as this API has it; the word for what went wrong stands beside it.
+    code: text(raw.error) ?? (typeof raw.code === 'number' ? String(raw.code) : text(raw.code)),
   }),
 };
 
