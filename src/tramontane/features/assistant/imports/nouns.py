@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from tramontane.features.assistant.nouns import clean
 
 NS = 1_000_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_NS = 4_102_444_800 * NS  # the year 2100: what lies beyond is no time
 MOST_NODES = 50_000
 SETTINGS = ("tools", "completion_args", "metadata")
@@ -100,7 +101,9 @@ def moment(value: Any) -> int:
         return seconds(value)
     try:
         read = datetime.fromisoformat(value[:40])
-        return max(0, min(int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * NS), LATEST_NS))
+        since = (read if read.tzinfo else read.replace(tzinfo=UTC)) - EPOCH
+        # In whole numbers: by way of a float, each export and import would lose a microsecond.
+        return max(0, min(since // timedelta(microseconds=1) * 1000, LATEST_NS))
     except (ValueError, OverflowError):
         return 0
 
