@@ -79,6 +79,7 @@ describe('the list', () => {
     model('small', { memory_bytes: 1e9, aliases: ['tiny-latest'] }),
     model('here', { state: 'loaded', installed: true, memory_bytes: 9e9 }),
     model('coming', { state: 'fetching', memory_bytes: 8e9 }),
+    model('half', { partial_bytes: 1, memory_bytes: 6e9, fit: { fits: false, reason: null } }),
     model('broken', {
       state: 'failed',
       installed: true,
@@ -90,9 +91,9 @@ describe('the list', () => {
     listed(all, ...asked).map((one) => one.name);
 
   it('has what is here first, then what fits from small to large', () => {
-    expect(names('all', '')).toEqual(['broken', 'coming', 'here', 'small', 'large', 'too-large']);
-    expect(names('fits', '')).toEqual(['broken', 'coming', 'here', 'small', 'large']);
-    expect(names('here', '')).toEqual(['broken', 'coming', 'here']);
+    expect(names('all', '')).toEqual(['half', 'broken', 'coming', 'here', 'small', 'large', 'too-large']);
+    expect(names('fits', '')).toEqual(['half', 'broken', 'coming', 'here', 'small', 'large']);
+    expect(names('here', '')).toEqual(['half', 'broken', 'coming', 'here']);
   });
 
   it('is searched by every name', () => {

@@ -54,7 +54,8 @@ export function countsBytes(stage: string, total: number): boolean {
 /** Those asked for: what is here first, then what fits from small to large, then the rest. */
 export function listed(models: readonly Model[], filter: Filter, search: string): Model[] {
   const wanted = search.trim().toLowerCase();
-  const rank = (model: Model) => (isHere(model) || model.state === 'fetching' ? 0 : model.fit.fits ? 1 : 2);
+  const takesRoom = (model: Model) => isHere(model) || model.state === 'fetching' || !!model.partial_bytes;
+  const rank = (model: Model) => (takesRoom(model) ? 0 : model.fit.fits ? 1 : 2);
   const size = (model: Model) => model.memory_bytes || model.download_bytes || Number.MAX_SAFE_INTEGER;
   return models
     .filter((model) => filter === 'all' || rank(model) === 0 || (filter === 'fits' && model.fit.fits))
