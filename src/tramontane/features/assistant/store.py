@@ -225,6 +225,12 @@ def path(connection: Connection, owner: Owner, conversation_id: str, entry_id: s
     return [_entry(row) for row in connection.execute(_PATH, values)]
 
 
+def kept_characters(connection: Connection, owner: Owner, conversation_id: str) -> int:
+    """Of all its entries together, as they are kept."""
+    query = select(func.coalesce(func.sum(func.length(entry.c.body)), 0)).where(*_of(entry, owner, conversation_id))
+    return int(connection.execute(query).scalar_one())
+
+
 def tree(connection: Connection, owner: Owner, conversation_id: str) -> list[Entry]:
     """All entries of all branches, in the order of time."""
     query = select(*_ENTRY_COLUMNS).where(*_of(entry, owner, conversation_id)).order_by(entry.c.number)

@@ -28,6 +28,9 @@ from tramontane.foundation.nouns import Message
 
 SEND_KEY_NS = 24 * 3600 * 1_000_000_000
 """How long a sending is remembered: long enough for every client that tries again, and then its name is free."""
+LARGE_TURN = 100_000
+MOST_KEPT = 100_000_000
+"""Of a conversation, in characters as kept: it is read and shown whole. Counting takes time, so small turns are let by."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +77,10 @@ class Turns:
         return self._write(connection, msgspec.structs.replace(ground, conversation=one), turn, output_id)
 
     def go_on(self, connection: Connection, owner: Owner, conversation_id: str, turn: NewTurn, output_id: str) -> Turn:
-        """The next turn of a conversation. Raises NotFound, Conflict (already_sent, answer_running), InvalidFields."""
+        """The next turn of a conversation.
+
+        Raises NotFound, Conflict (already_sent, answer_running, conversation_full), InvalidFields.
+        """
         one = store.one(connection, owner, conversation_id, lock=turn.store)
         if turn.model is not None:
             one = msgspec.structs.replace(one, model=turn.model)
@@ -83,6 +89,7 @@ class Turns:
             store.forget_sent(connection, owner, conversation_id, self._now_ns() - SEND_KEY_NS)
             if store.sent(connection, owner, conversation_id, turn.send_key):
                 raise already_sent()
+        _check_room(connection, owner, one, turn)
         before = self._before(connection, owner, one, turn.from_entry_id)
         instructions = _instructions(connection, owner, one)
         ground = _Ground(owner=owner, conversation=one, before=before, instructions=instructions)
@@ -95,9 +102,10 @@ class Turns:
     ) -> Turn:
         """A new conversation with a copy of the old one's entries up to `from_entry_id`, and a turn.
 
-        Raises NotFound, Conflict (already_sent, answer_running), InvalidFields.
+        Raises NotFound, Conflict (already_sent, answer_running, conversation_full), InvalidFields.
         """
         old = store.one(connection, owner, conversation_id)
+        _check_room(connection, owner, old, turn)
         before = self._before(connection, owner, old, turn.from_entry_id)
         now_ns = self._now_ns()
         one = msgspec.structs.replace(
@@ -250,6 +258,14 @@ def _instructions(connection: Connection, owner: Owner, one: Conversation) -> li
     except NotFound:
         of_project = ""
     return [of_project, one.instructions or ""]
+
+
+def _check_room(connection: Connection, owner: Owner, one: Conversation, turn: NewTurn) -> None:
+    """Without a bound a few hundred large files would fill the memory of whoever reads the conversation."""
+    coming = sum(len(msgspec.json.encode(new.body)) for new in turn.inputs)
+    if coming > LARGE_TURN and store.kept_characters(connection, owner, one.conversation_id) + coming > MOST_KEPT:
+        message = f"a conversation holds at most {MOST_KEPT} characters, files included; begin a new one"
+        raise Conflict(message, code="conversation_full")
 
 
 def _check(before: Sequence[Entry], inputs: Sequence[Entry]) -> None:

@@ -12,7 +12,7 @@ from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer
 
 from tramontane.entrypoints.api.conversations import transfer
-from tramontane.features.assistant import documents
+from tramontane.features.assistant import documents, turns
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.tables import entry, project
 from tramontane.foundation.events import ChoiceEnd, TextDelta
@@ -130,3 +130,19 @@ async def test_what_one_turn_or_one_import_tells_the_search_index_is_bounded(
     response = await client.post("/v1/conversations/import", content=json.dumps(exported).encode())
     assert response.json()["imported"] == 1
     assert 200_000 < indexed(database) <= 400_000
+
+
+async def test_a_conversation_is_bounded_and_what_is_small_still_goes_in(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "MOST_KEPT", 1000)
+    monkeypatch.setattr(turns, "LARGE_TURN", 100)
+    begun = await start(client, "é" * 300)
+    path, long = f"/v1/conversations/{begun['conversation_id']}", "a" * 700
+    assert (await sent(client, "POST", path, {"inputs": long}, 409))["code"] == "conversation_full"
+    for branch in (path, f"{path}/restart"):
+        body = {"inputs": long, "from_entry_id": begun["output_entry_id"]}
+        assert (await sent(client, "POST", branch, body, 409))["code"] == "conversation_full"
+    await sent(client, "POST", path, {"inputs": "short"})
+    await sent(client, "POST", path, {"inputs": "é" * 150})
+    await sent(client, "POST", "/v1/conversations", {"model": "fake", "inputs": long})
