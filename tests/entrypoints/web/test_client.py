@@ -81,6 +81,7 @@ def test_a_page_runs_nothing_but_its_own_files(browser: httpx2.Client) -> None:
     assert not any("unsafe" in value or "http" in value or "*" in value for value in policy.values())
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-dns-prefetch-control"] == "off"
     assert headers["cross-origin-opener-policy"] == "same-origin"
     assert headers["permissions-policy"].startswith("microphone=(self), camera=()")
 

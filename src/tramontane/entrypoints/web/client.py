@@ -58,6 +58,8 @@ SANDBOX_FENCE = {
 FENCE = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
+    # Browsers look up the hosts of links nobody has clicked: a name that a model wrote would tell its owner something.
+    "x-dns-prefetch-control": "off",
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=(), serial=(), hid=(), midi=()",
 }
