@@ -1,15 +1,18 @@
 """What a model, a caller or a failing store may do to a conversation, and what must hold all the same."""
 
 import asyncio
+import logging
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import select
 from tests.entrypoints.api.conversations.conftest import Clients
 from tests.entrypoints.api.conversations.test_asking import frames, start, tree
-from tests.entrypoints.api.conversations.test_faults import CALLER, turn
+from tests.entrypoints.api.conversations.test_faults import CALLER, turn, until
 from tests.entrypoints.api.conversations.test_strangers import BODIES, ids_of, routes_with_ids
 from tests.fakes.doors import KEY, USAGE_KEY
 from tests.fakes.engine_room import FakeRoom
@@ -21,8 +24,9 @@ from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.documents import NewDocument
 from tramontane.features.assistant.nouns import NewConversation, Numbers, Owner
 from tramontane.foundation.errors import NotFound
-from tramontane.foundation.events import Failed, TextDelta
+from tramontane.foundation.events import ChoiceEnd, Event, Failed, TextDelta, ThinkingDelta
 from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.tables import metadata
 
 
 async def test_a_failure_that_cannot_be_written_down_still_has_a_last_word(
@@ -101,3 +105,41 @@ def test_numbers_are_never_the_same_twice_whoever_asks() -> None:
     finally:
         sys.setswitchinterval(switching)
     assert len(set().union(*given)) == 80_000
+
+
+@pytest.mark.parametrize("text", ["zanzibar", "think zanzibar", "fail zanzibar"])
+async def test_a_temporary_chat_is_nowhere_afterwards(
+    client: httpx2.AsyncClient, assistant: Assistant, room: FakeRoom, database: Database, text: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.DEBUG)
+    failure = Failed("engine_failed", "the server is gone") if "fail" in text else None
+    batches: list[list[Event]] = [[TextDelta(0, "zanzibar it is")], [ChoiceEnd(0, "stop")]]
+    if "think" in text:
+        batches.insert(0, [ThinkingDelta(0, "of zanzibar")])
+    begun = await start(client, "kept")
+    await until(lambda: not assistant._after)  # its title
+    room.servers["fake"].script = lambda ask, most: Answer(batches=batches, failure=failure)
+    asks = len(room.asks)
+    for path in ("/v1/conversations", f"/v1/conversations/{begun['conversation_id']}"):
+        for stream in (True, False):
+            body = {"model": "fake", "inputs": text, "store": False, "stream": stream, "name": "zanzibar"}
+            response = await client.post(path, json=body, headers={"idempotency-key": f"zanzibar-{stream}"})
+            assert response.status_code == (502 if failure and not stream else 200)
+    await assistant.close()
+    assert len(room.asks) == asks + 4
+    assert not places_of("zanzibar", database)
+    assert "zanzibar" not in caplog.text
+
+
+def places_of(word: str, database: Database) -> list[str]:
+    """Where a database holds it, its indexes and whatever it keeps aside included."""
+    with database.read() as connection:
+        found = [
+            table.name
+            for table in metadata.sorted_tables
+            if any(word in str(row) for row in connection.execute(select(table)))
+        ]
+    if database.kind == "sqlite" and word.encode() in Path(str(database.url.database)).read_bytes():
+        found.append("the file")
+    return found
