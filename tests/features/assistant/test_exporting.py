@@ -93,15 +93,17 @@ def test_an_export_comes_back_as_it_was(database: Database, shape: list[int | No
         entries.append(one)
         assert place == len(entries) - 1
     head = entries[data.draw(st.integers(0, len(entries) - 1))].entry_id
+    fields: dict[str, Any] = {"name": "Winds", "description": "of them", "instructions": "Be brief.", **SETTINGS}
+    fields |= {"pinned": data.draw(st.booleans()), "archived": data.draw(st.booleans())}
     owner = Owner("org", "ws", new_id("p"))
     with database.write() as connection:
-        conversation_id = add(
-            connection, entries, head, name="Winds", description="of them", instructions="Be brief.", pinned=True,
-            archived=data.draw(st.booleans()), **SETTINGS,
-        )  # fmt: skip
+        conversation_id = add(connection, entries, head, **fields)
         first = exporting.whole(connection, OWNER, conversation_id)
         (again,) = bring(connection, owner, upload(first))
         assert bring(connection, owner, upload(first)) == []
+    assert {name: first[name] for name in fields} == fields
+    assert first["head_entry_id"] == head
+    assert [one["id"] for one in first["entries"]] == [one.entry_id for one in entries]
     assert plain(again) == plain(first)
     assert not {one["id"] for one in again["entries"]} & {one["id"] for one in first["entries"]}
 
