@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+DROP_BYTES = 1024
 _RANGE = re.compile(r"bytes=(\d+)-")
 
 
@@ -29,10 +30,15 @@ class Repository:
 
 @dataclass
 class FakeHub:
-    """What the server serves and what it was asked. `cut_after` breaks a file's transfer once at that many bytes."""
+    """What the server serves and what it was asked. `cut_after` breaks a file's transfer once at that many bytes.
+
+    `drips_after` sends that many bytes at once and the rest by drops, until `go` is set.
+    """
 
     repositories: dict[str, Repository] = field(default_factory=dict)
     cut_after: dict[str, int] = field(default_factory=dict)
+    drips_after: dict[str, int] = field(default_factory=dict)
+    go: threading.Event = field(default_factory=threading.Event)
     promised_sha256: dict[str, str] = field(default_factory=dict)
     ignores_ranges: bool = False
     served: list[tuple[str, int]] = field(default_factory=list)
@@ -94,9 +100,21 @@ class FakeHub:
             assert request.transport is not None
             request.transport.close()
             return response
+        if path in self.drips_after:
+            begin = await self._drip(response, content, begin, self.drips_after[path])
         await response.write(content[begin:])
         await response.write_eof()
         return response
+
+    async def _drip(self, response: web.StreamResponse, content: bytes, begin: int, at_once: int) -> int:
+        """Send slowly until told to go; how far it got."""
+        done = max(begin, at_once)
+        await response.write(content[begin:done])
+        while not self.go.is_set() and done + DROP_BYTES < len(content):
+            await response.write(content[done : done + DROP_BYTES])
+            done += DROP_BYTES
+            await asyncio.sleep(0.02)
+        return done
 
 
 def _error(status: int, code: str) -> web.Response:

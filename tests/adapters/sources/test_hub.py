@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,27 @@ def test_a_stopped_pull_goes_on_where_it_stopped(hub: FakeHub, into: Path) -> No
     fetch_hub(SOURCE, into, hub.url, Transfer())
     assert ("model.safetensors", kept) in hub.served
     assert fetched(into) == files
+
+
+def test_a_stop_is_heard_in_the_middle_of_a_file_on_a_slow_line(hub: FakeHub, into: Path) -> None:
+    hub.add("makers/model", {**folder_files(), "model.safetensors": bytes(4 << 20)})
+    hub.drips_after["model.safetensors"] = 1 << 20
+    part, stop = into / ".model.safetensors.part", threading.Event()
+
+    def stop_once_something_came() -> None:
+        for _ in range(200):
+            if part.exists() and part.stat().st_size > 0:
+                stop.set()
+                return
+            time.sleep(0.02)
+        hub.go.set()  # nothing came piece by piece: let it end, and the test fail
+
+    watching = threading.Thread(target=stop_once_something_came)
+    watching.start()
+    with pytest.raises(PullCancelled):
+        fetch_hub(SOURCE, into, hub.url, Transfer(stop=stop))
+    watching.join()
+    assert 0 < part.stat().st_size < 4 << 20
 
 
 def test_a_hub_that_cannot_go_on_starts_again(hub: FakeHub, into: Path, reports: list[tuple[str, int, int]]) -> None:

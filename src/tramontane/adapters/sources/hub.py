@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from huggingface_hub import HfApi, hf_hub_url
+from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -35,8 +35,13 @@ from tramontane.records.catalog.nouns import FileSpec, HubSource, Provenance
 
 _LISTING_TIMEOUT_S = 30
 _MAX_FILES = 10_000
+_PIECE_BYTES = 128 * 1024
 _PART = ".part"
 _PLACE = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?:#(?P<include>[\w.*?,/-]+))?")
+
+# The library hands over ten megabytes at a time. On a slow line that is as long as a stop would wait and progress stand
+# still, and all of it is lost when the line breaks; it has no other way to say so.
+constants.DOWNLOAD_CHUNK_SIZE = _PIECE_BYTES
 
 
 @dataclass(frozen=True)
