@@ -1,13 +1,17 @@
 """What one person keeps may not weigh on everybody: settings, lists, exports and documents are bounded, answers uncached."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import delete, select
+from tests.entrypoints.api.conversations.conftest import Clients
 from tests.entrypoints.api.conversations.test_asking import append, start, tree
 from tests.entrypoints.api.conversations.test_beside import sent
+from tests.fakes.doors import KEY, OTHER_KEY
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer
 
@@ -146,3 +150,25 @@ async def test_a_conversation_is_bounded_and_what_is_small_still_goes_in(
     await sent(client, "POST", path, {"inputs": "short"})
     await sent(client, "POST", path, {"inputs": "é" * 150})
     await sent(client, "POST", "/v1/conversations", {"model": "fake", "inputs": long})
+
+
+async def test_a_slow_upload_keeps_nobody_else_from_importing(client_of: Clients) -> None:
+    coming, finish = asyncio.Event(), asyncio.Event()
+    export = json.dumps({"format": "tramontane.conversations", "conversations": []}).encode()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        coming.set()
+        yield export[:10]
+        await finish.wait()
+        yield export[10:]
+
+    mine, path = client_of(KEY), "/v1/conversations/import"
+    slow = asyncio.create_task(mine.post(path, content=slowly()))
+    async with asyncio.timeout(20):
+        await coming.wait()
+        second = await mine.post(path, content=export)
+        assert (second.status_code, second.json()["code"]) == (409, "import_running")
+        assert (await client_of(OTHER_KEY).post(path, content=export)).status_code == 200
+        finish.set()
+        assert (await slow).status_code == 200
+        assert (await mine.post(path, content=export)).status_code == 200

@@ -9,38 +9,44 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from tramontane.entrypoints.api.answers import json_response
-from tramontane.entrypoints.api.conversations.bodies import checked_setting
+from tramontane.entrypoints.api.conversations.settings import checked_setting
 from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.entrypoints.api.presence import ClientGone
 from tramontane.features.assistant import exporting, importing, store
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import Owner
-from tramontane.foundation.errors import BadRequest, InvalidFields, Overloaded
+from tramontane.foundation.errors import BadRequest, Conflict, InvalidFields, Overloaded
 
 PAGE = 10
-MOST_WAITING = 4
+MOST_AT_ONCE = 4
 SLOWEST_UPLOAD_S = 300
 _HEAD = msgspec.json.encode({"format": exporting.FORMAT, "version": exporting.VERSION})[:-1] + b',"conversations":['
 
 
 class Imports:
-    """One at a time: an export is read whole, and two of them would take the memory of both."""
+    """One at a time: an export is read whole, and what is made of two would take the memory of both.
+
+    Uploads come in beside each other, one of each person, so that nobody waits for a slow one.
+    """
 
     def __init__(self, assistant: Assistant) -> None:
         self._assistant = assistant
         self._turn = asyncio.Semaphore(1)
-        self._waiting = 0
+        self._inside: set[Owner] = set()
 
     async def take(self, request: Request, owner: Owner) -> Response:
-        """Raises BadRequest, TooLarge; Overloaded when several wait already."""
-        if self._waiting >= MOST_WAITING:
+        """Raises BadRequest, TooLarge; Conflict for a second one of one's own, Overloaded when several are at it."""
+        if owner in self._inside:
+            raise Conflict("an import of yours is under way; wait for its end", code="import_running")
+        if len(self._inside) >= MOST_AT_ONCE:
             raise Overloaded("others are importing; try again in a minute", retry_after_s=30)
-        self._waiting += 1
+        self._inside.add(owner)
         try:
+            upload = await _upload(request)
             async with self._turn:
-                return await self._read_and_write(await _upload(request), owner)
+                return await self._read_and_write(upload, owner)
         finally:
-            self._waiting -= 1
+            self._inside.discard(owner)
 
     async def _read_and_write(self, upload: bytes, owner: Owner) -> Response:
         assistant = self._assistant
