@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from tramontane.entrypoints.api.conversations.bodies import checked_setting
+from tramontane.entrypoints.api.conversations.settings import checked_setting
 from tramontane.features.assistant import importing
 from tramontane.features.assistant.importing import read_upload
 from tramontane.features.assistant.imports import files
