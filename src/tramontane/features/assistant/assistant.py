@@ -7,7 +7,6 @@ on the database's own lanes.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -16,18 +15,16 @@ from tramontane.engine.facade import Answer, EngineRoom
 from tramontane.features.assistant import content, store
 from tramontane.features.assistant.answering import Run
 from tramontane.features.assistant.completion import ask_for
+from tramontane.features.assistant.naming import name_for
 from tramontane.features.assistant.nouns import Entry, NewConversation, NewTurn, Numbers, Owner, clean
-from tramontane.features.assistant.titles import title_ask, title_from
 from tramontane.features.assistant.turns import Turn, Turns
 from tramontane.features.assistant.words import fold
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import NotFound, TramontaneError
-from tramontane.foundation.events import TextDelta
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.nouns import Caller
 from tramontane.foundation.store.database import Database
 
-TITLE_WAIT_S = 60.0
 CLOSE_S = 5.0
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
@@ -225,25 +222,8 @@ class Assistant:
             self._spawn(self._name(caller, run, question))
 
     async def _name(self, caller: Caller, run: Run, question: str) -> None:
-        said = ""
-        try:
-            async with asyncio.timeout(TITLE_WAIT_S):
-                said = await self._say(caller, run, question)
-        except (TramontaneError, TimeoutError) as error:
-            _log.info("conversation %s is named by its question: %s", run.turn.conversation.conversation_id, error)
-        await self.write(_name, run.turn, title_from(said, question))
-
-    async def _say(self, caller: Caller, run: Run, question: str) -> str:
-        ask = title_ask(new_id("title"), run.turn.conversation.model, question, run.draft.text)
-        answer = await self._engine.open(caller, ask, dialect="title")
-        said: list[str] = []
-        try:
-            async with aclosing(answer.events()) as batches:
-                async for batch in batches:
-                    said += [event.text for event in batch if isinstance(event, TextDelta)]
-        finally:
-            await answer.close()
-        return "".join(said)
+        name = await name_for(self._engine, caller, run, question)
+        await self.write(_name, run.turn, name)
 
     def _finish(self, connection: Connection, turn: Turn, entries: Sequence[Entry]) -> None:
         owner, conversation_id = turn.owner, turn.conversation.conversation_id
