@@ -101,6 +101,12 @@ def machine_object(machine: Machine) -> dict[str, int]:
 
 
 def add_routes(routes: APIRouter, web: WebDoors, studio: Studio) -> None:
+    _add_looks(routes, web, studio)
+    _add_work(routes, studio)
+    _add_changes(routes, studio)
+
+
+def _add_looks(routes: APIRouter, web: WebDoors, studio: Studio) -> None:
     boards = Boards(studio, web.clock)
 
     @routes.get("/web/models", include_in_schema=False)
@@ -113,6 +119,10 @@ def add_routes(routes: APIRouter, web: WebDoors, studio: Studio) -> None:
     @needs_person
     async def events(request: Request) -> Response:
         return ModelEvents(boards, Scope.of(request.state.caller), web.drain, request.headers.get("last-event-id", ""))
+
+
+def _add_work(routes: APIRouter, studio: Studio) -> None:
+    """What takes its time and is told of by events."""
 
     @routes.post("/web/models/{name}/pull", include_in_schema=False)
     @needs_administrator
@@ -138,6 +148,8 @@ def add_routes(routes: APIRouter, web: WebDoors, studio: Studio) -> None:
         await studio.unload(request.state.caller, name)
         return accepted()
 
+
+def _add_changes(routes: APIRouter, studio: Studio) -> None:
     @routes.post("/web/models/{name}/accept-licence", include_in_schema=False)
     @needs_administrator
     async def accept_licence(request: Request, name: str) -> Response:

@@ -58,8 +58,12 @@ def _metadata_of(request: Request) -> dict[str, Any] | None:
 
 
 def add_routes(routes: APIRouter, assistant: Assistant) -> None:
-    live = assistant.is_live
+    """`search` is a word where other paths have an id, so it comes before those."""
+    _add_lists(routes, assistant)
+    _add_histories(routes, assistant)
 
+
+def _add_lists(routes: APIRouter, assistant: Assistant) -> None:
     @routes.get("/v1/conversations", tags=["conversations"], summary="Your conversations, the latest first")
     @needs_inference
     async def conversations(request: Request) -> Response:
@@ -71,7 +75,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
             metadata=_metadata_of(request),
         )
         found = await assistant.read(reading.page, Owner.of(request.state.caller), wanted, page, size)
-        return json_response([conversation_shape(one, live) for one in found])
+        return json_response([conversation_shape(one, assistant.is_live) for one in found])
 
     @routes.get("/v1/conversations/search", tags=["conversations"], summary="Find words in your conversations")
     @needs_inference
@@ -87,6 +91,10 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
             for hit in hits
         ]  # fmt: skip
         return json_response(shown)
+
+
+def _add_histories(routes: APIRouter, assistant: Assistant) -> None:
+    live = assistant.is_live
 
     @routes.get("/v1/conversations/{conversation_id}", tags=["conversations"], summary="One conversation")
     @needs_inference
