@@ -1,9 +1,8 @@
 """Going from one chat to another with something unfinished: words, files, documents and answers stay where they belong."""
 
-import re
-
 from playwright.sync_api import expect
 from tests.browser.chat import Chat
+from tests.browser.scripted_server import SEER
 
 NOTES = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"nine metres"}
 
@@ -113,6 +112,6 @@ def test_escape_stops_wherever_the_keyboard_is(chat: Chat) -> None:
 
 
 def test_the_model_chosen_on_the_way_in_is_the_one_asked(chat: Chat) -> None:
-    chat.page.goto("/?model=seer")
+    chat.page.goto(f"/?model={SEER}")
     chat.ask("who answers")
-    expect(chat.answers.last).to_contain_text(re.compile("seer"))
+    expect(chat.page.get_by_role("article", name=chat.word("chat.answerOf", model=SEER))).to_be_visible()
