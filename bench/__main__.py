@@ -1,6 +1,7 @@
 """`make bench`: every part in turn, then RESULTS.md and its plot. `python -m bench PART ...` runs some of them.
 
-Run it on a quiet machine; it takes about half an hour on two cores. The rounds are few and the ratios paired: see rounds.py.
+Run it on a quiet machine; it takes about three quarters of an hour on two cores. The rounds are few and the ratios paired:
+see rounds.py.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import assistant, assistant_browser, report
+from bench import assistant, assistant_browser, open_webui, report
 from bench.contestants import WORK
 from bench.parts import engines_q4_0, engines_q4_1, fairness, gateway_alone, resources, turns
 
@@ -22,6 +23,7 @@ PARTS: dict[str, Callable[[int], dict[str, object]]] = {
     "resources": resources,
     "assistant": assistant.part,
     "browser": assistant_browser.part,
+    "open-webui": open_webui.part,
 }
 
 

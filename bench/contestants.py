@@ -16,8 +16,7 @@ from pathlib import Path
 import psutil
 
 from bench.client import ask
-from bench.environment import ROOT, WORK
-from bench.environment import python as benchmark_python
+from bench.environment import ROOT, TOOLS, WORK
 from bench.genai_engine import MODEL_VARIABLE, PYTHON_VARIABLE, WORDS_VARIABLE
 from bench.load import Target, body, user
 
@@ -88,7 +87,7 @@ def genai_front(home: Path, model: str, model_file: Path) -> Iterator[Target]:
     """
     words = home / "models" / model / "prepared"
     environment = {
-        PYTHON_VARIABLE: str(benchmark_python()),
+        PYTHON_VARIABLE: str(TOOLS.python()),
         MODEL_VARIABLE: str(model_file.resolve()),
         WORDS_VARIABLE: str(words.resolve()),
     }

@@ -20,7 +20,7 @@ import psutil
 import uvloop
 
 from bench.contestants import CHAT, add_upstream, free_port, process, tramontane_command
-from bench.environment import ROOT, WORK, program
+from bench.environment import ROOT, TOOLS, WORK
 from bench.gateway_front import fake_engine
 from bench.gateway_load import Door, Measured, content_chunks, measure, request_bytes
 from tramontane.adapters.servers.openvino.supervisor import start_engine
@@ -187,7 +187,7 @@ def _litellm(upstream_port: int) -> Iterator[Door]:
     }  # fmt: skip
     path = WORK / "litellm.yaml"
     path.write_text(json.dumps(config), "utf-8")  # JSON is YAML
-    serve = [str(program("litellm")), "--config", str(path), "--host", "127.0.0.1", "--port", str(port)]
+    serve = [str(TOOLS.program("litellm")), "--config", str(path), "--host", "127.0.0.1", "--port", str(port)]
     environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR"}
     with process([*serve, "--num_workers", "1"], "litellm", **environment) as child:
         door = Door(

@@ -22,6 +22,7 @@ TITLES = {
     "resources": "Start and memory",
     "assistant": "Conversations at the API",
     "browser": "The assistant in a browser",
+    "open-webui": "Open WebUI, asked the same",
 }
 METHOD = """Every ratio is the median over rounds in which both contestants ran the same prompts in turn on this machine, client
 included; absolute figures drift by a third between minutes and are given for orientation only. Greedy answers, `ignore_eos`,
@@ -60,11 +61,11 @@ def machine() -> str:
 
 def draw(ratios: dict[str, list[float]], plot: Path) -> bool:
     """Have the benchmarks' own environment draw the ratios; False where that is not possible."""
-    from bench.environment import python  # noqa: PLC0415  makes the environment on demand
+    from bench.environment import TOOLS  # noqa: PLC0415  makes the environment on demand
 
     script = Path(__file__).with_name("plot.py")
     lines = "\n".join(f"{name}\t" + "\t".join(map(str, values)) for name, values in ratios.items())
-    result = subprocess.run([str(python()), str(script), str(plot)], input=lines, text=True, check=False)
+    result = subprocess.run([str(TOOLS.python()), str(script), str(plot)], input=lines, text=True, check=False)
     if result.returncode:
         print("the plot could not be drawn", file=sys.stderr)
     return result.returncode == 0
