@@ -10,6 +10,7 @@ from tramontane.features.assistant.imports.nouns import (
     Imported,
     Node,
     Unreadable,
+    gathered,
     head_of,
     nearest_kept,
     optional,
@@ -34,16 +35,7 @@ def read(one: Any) -> Imported:
     """One conversation. Raises Unreadable."""
     if not isinstance(one, dict) or not isinstance(one.get("mapping"), dict):
         raise Unreadable("it has no mapping of messages")
-    parents: dict[str, str | None] = {}
-    nodes: dict[str, Node] = {}
-    for node_id, node in one["mapping"].items():
-        if not isinstance(node, dict):
-            continue
-        parent_id = node.get("parent")
-        parents[node_id] = parent_id if isinstance(parent_id, str) else None
-        kept = _node(node_id, node.get("message"))
-        if kept is not None:
-            nodes[node_id] = kept
+    nodes, parents = gathered(one["mapping"], "parent", _node)
     found = ordered(nodes, parents)
     created_ns = seconds(one.get("create_time"))
     return Imported(
@@ -59,8 +51,9 @@ def read(one: Any) -> Imported:
     )
 
 
-def _node(node_id: str, message: Any) -> Node | None:
+def _node(node_id: str, node: dict[str, Any]) -> Node | None:
     """What was said in one node, if anybody was to read it."""
+    message = node.get("message")
     if not isinstance(message, dict):
         return None
     author, content, about = message.get("author"), message.get("content"), message.get("metadata")

@@ -113,6 +113,23 @@ def is_image(url: Any) -> bool:
     return isinstance(url, str) and _DATA_IMAGE.match(url) is not None
 
 
+def gathered(
+    items: Mapping[str, Any], parent_field: str, read: Callable[[str, dict[str, Any]], Node | None]
+) -> tuple[dict[str, Node], dict[str, str | None]]:
+    """The nodes that `read` keeps of an object of messages, and the parent that each of all names."""
+    parents: dict[str, str | None] = {}
+    nodes: dict[str, Node] = {}
+    for node_id, item in items.items():
+        if not isinstance(item, dict):
+            continue
+        parent_id = item.get(parent_field)
+        parents[node_id] = parent_id if isinstance(parent_id, str) else None
+        kept = read(node_id, item)
+        if kept is not None:
+            nodes[node_id] = kept
+    return nodes, parents
+
+
 def ordered(nodes: Mapping[str, Node], parents: Mapping[str, str | None]) -> list[Node]:
     """The kept nodes, parents first, each hung under its nearest kept ancestor; whatever goes in a circle is left out.
 

@@ -8,6 +8,7 @@ from tramontane.features.assistant.imports.nouns import (
     Imported,
     Node,
     Unreadable,
+    gathered,
     head_of,
     is_image,
     nearest_kept,
@@ -42,16 +43,7 @@ def read(one: Any) -> Imported:
     if history is None:
         raise Unreadable("it has no history of messages")
     chat = one.get("chat", one)
-    parents: dict[str, str | None] = {}
-    nodes: dict[str, Node] = {}
-    for node_id, message in history["messages"].items():
-        if not isinstance(message, dict):
-            continue
-        parent_id = message.get("parentId")
-        parents[node_id] = parent_id if isinstance(parent_id, str) else None
-        kept = _node(node_id, message)
-        if kept is not None:
-            nodes[node_id] = kept
+    nodes, parents = gathered(history["messages"], "parentId", _node)
     found = ordered(nodes, parents)
     models = chat.get("models")
     created_ns = seconds(one.get("created_at")) or seconds(chat.get("timestamp"))
