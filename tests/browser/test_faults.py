@@ -82,3 +82,4 @@ def test_addresses_that_lead_nowhere(chat: Chat) -> None:
     for path in ("/chat/conv_nobodys", "/chat/a/b", "/settings/a/b", "/projects/a/b"):
         chat.page.goto(path)
         expect(chat.page.get_by_role("heading", name=heading).first).to_be_visible()
+        expect(chat.button("chat.share")).to_have_count(0)
