@@ -30,7 +30,11 @@ def test_the_fetching_process_goes_with_us(
     index = f"http://127.0.0.1:{silent_index.getsockname()[1]}/simple"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     variables = {**kept, "PIP_INDEX_URL": index, "PIP_CONFIG_FILE": os.devnull, "TRAMONTANE_PORT": "0"}
-    process = subprocess.Popen([COMMAND, *arguments], env=variables, stderr=subprocess.PIPE, text=True)
+    # A test run under nohup or in a background shell hands an ignored signal on to its children.
+    process = subprocess.Popen(
+        [COMMAND, *arguments], env=variables, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )  # fmt: skip
     try:
         connection, _ = silent_index.accept()
         fetching = psutil.Process(process.pid).children(recursive=True)
