@@ -77,7 +77,7 @@ def test_each_way_out_is_one_where_there_is_no_fence(world: Outside, tmp_path: P
     with plain_site(world.page()) as address, eager_chromium(tmp_path) as context:
         for name in ["", *alone]:
             page = context.new_page()
-            page.goto(address)
+            page.goto(address, wait_until="commit")
             tried(page)
             if name:
                 page.evaluate(f"setTimeout(() => {world.alone(name)})")
