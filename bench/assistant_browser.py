@@ -39,10 +39,9 @@ PAINT = """() => new Promise((done) => {
 })"""
 LOADED = """() => performance.getEntriesByType('resource')
   .map((one) => ({name: one.name, type: one.initiatorType, size: one.transferSize, coded: one.encodedBodySize}))"""
-API_FIRST_WORD = """async ([model, csrf]) => {
+API_FIRST_WORD = """async ([path, headers, model]) => {
   const began = performance.now();
-  const answer = await fetch('/v1/chat/completions', {method: 'POST',
-    headers: {'content-type': 'application/json', 'x-tramontane-csrf': csrf},
+  const answer = await fetch(path, {method: 'POST', headers: {'content-type': 'application/json', ...headers},
     body: JSON.stringify({model, stream: true, messages: [{role: 'user', content: 'count:5'}]})});
   const reader = answer.body.getReader(), decoder = new TextDecoder();
   let text = '', first = 0;
@@ -88,7 +87,7 @@ def paint(browser: Browser, person: Person, rounds: int) -> dict[str, float]:
 def first_word(page: Page, person: Person, pairs: int) -> dict[str, float]:
     """Medians of the API's own time, of the page's, and of their differences."""
     chat = Chat(page).open()
-    asked = [MODEL, person.client.headers["x-tramontane-csrf"]]
+    asked = ["/v1/chat/completions", {"x-tramontane-csrf": person.client.headers["x-tramontane-csrf"]}, MODEL]
     chat.ask("count:5")
     plain, shown = [], []
     for _ in range(pairs):

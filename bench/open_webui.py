@@ -26,7 +26,7 @@ from tests.browser.frames import frames_per_second
 from tests.browser.scripted_server import ScriptedServer, scripted_server
 
 from bench import assistant
-from bench.assistant_browser import LOADED, LONG, PAINT, PAIRS, TOKENS_PER_S, WATCH_MS
+from bench.assistant_browser import API_FIRST_WORD, LOADED, LONG, PAINT, PAIRS, TOKENS_PER_S, WATCH_MS
 from bench.contestants import free_port, process
 from bench.environment import OPEN_WEBUI
 
@@ -34,20 +34,6 @@ START_TIMEOUT_S = 300
 REQUESTS = 8
 HEAD = "| figure | Open WebUI |\n| --- | --- |\n"
 SETTLED_MS = 8000
-API_FIRST_WORD = """async (model) => {
-  const began = performance.now();
-  const answer = await fetch('/api/chat/completions', {method: 'POST',
-    headers: {'content-type': 'application/json', authorization: `Bearer ${localStorage.token}`},
-    body: JSON.stringify({model, stream: true, messages: [{role: 'user', content: 'count:5'}]})});
-  const reader = answer.body.getReader(), decoder = new TextDecoder();
-  let text = '', first = 0;
-  for (;;) {
-    const {done, value} = await reader.read();
-    if (done) return first;
-    text += decoder.decode(value, {stream: true});
-    if (!first && text.includes('word0')) first = performance.now() - began;
-  }
-}"""
 PAGE_FIRST_WORD = """() => {
   let told, began = 0;
   window.first = new Promise((done) => { told = done; });
@@ -169,9 +155,11 @@ def first_word(context: BrowserContext) -> dict[str, float]:
     page = opened(context)
     ask(page, "count:5")
     page.wait_for_timeout(3000)
+    token = page.evaluate("localStorage.token")
+    asked = ["/api/chat/completions", {"authorization": f"Bearer {token}"}, MODEL]
     plain, added = [], []
     for _ in range(PAIRS):
-        plain.append(float(page.evaluate(API_FIRST_WORD, MODEL)))
+        plain.append(float(page.evaluate(API_FIRST_WORD, asked)))
         page.evaluate(PAGE_FIRST_WORD)
         ask(page, "count:5")
         shown = page.evaluate("window.first")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from tramontane.app.copied import unregistered
 from tramontane.engine.ports import ModelRef
 from tramontane.entrypoints.api import ModelCard
@@ -48,17 +50,12 @@ class Directory:
     def _require_permitted(self, caller: Caller, name: str) -> None:
         """Raises Forbidden where the caller's key is limited to other models."""
         limit = caller.models
-        if (
-            limit is None
-            or name in limit
-            or _permitted(limit, name, self._catalogue.aliases_of(Scope.of(caller), name))
-        ):
-            return
-        raise Forbidden(
-            f"this key may not use {name}, only {', '.join(sorted(limit))}; use one of these, or a key without that limit",
-            param="model",
-            code="model_not_permitted",
-        )
+        if limit is not None and not _permitted(limit, name, self._catalogue.aliases_of(Scope.of(caller), name)):
+            raise Forbidden(
+                f"this key may not use {name}, only {', '.join(sorted(limit))}; use one of these, or a key without that limit",
+                param="model",
+                code="model_not_permitted",
+            )
 
 
 def _permitted(limit: frozenset[str], name: str, aliases: tuple[str, ...]) -> bool:
@@ -66,17 +63,7 @@ def _permitted(limit: frozenset[str], name: str, aliases: tuple[str, ...]) -> bo
 
 
 def _ref(model: InstalledModel) -> ModelRef:
-    advised = model.entry.sampling
-    return ModelRef(
-        name=model.name,
-        sampling=Sampling(
-            temperature=advised.temperature,
-            top_p=advised.top_p,
-            top_k=advised.top_k,
-            min_p=advised.min_p,
-            repetition_penalty=advised.repetition_penalty,
-        ),
-    )
+    return ModelRef(name=model.name, sampling=Sampling(**msgspec.structs.asdict(model.entry.sampling)))
 
 
 def _card(model: InstalledModel, aliases: tuple[str, ...]) -> ModelCard:

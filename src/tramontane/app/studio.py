@@ -11,8 +11,6 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-import msgspec
-
 from tramontane.adapters.sources.machine import read_machine
 from tramontane.app.downloads import Downloads
 from tramontane.app.shelf import Shelf
@@ -71,8 +69,8 @@ class Studio:
         default = self._default(scope)
         entries = sorted(self._catalogue.entries(scope).items())
         views = [
-            msgspec.structs.replace(
-                self._view(shelf, scope, entry, machine, replicas, name == default), partial_bytes=partials.get(name, 0)
+            self._view(
+                shelf, scope, entry, machine, replicas, default=name == default, partial_bytes=partials.get(name, 0)
             )
             for name, entry in entries
         ]
@@ -172,7 +170,9 @@ class Studio:
         entry: ModelEntry,
         machine: Machine,
         replicas: dict[str, ReplicaStatus],
+        *,
         default: bool,
+        partial_bytes: int,
     ) -> ModelView:
         installed = self._catalogue.view.installed.get(entry.name)
         standing = self._standing(entry.name, replicas.get(entry.name))
@@ -190,6 +190,7 @@ class Studio:
             standing=standing,
             fit=words,
             default=default,
+            partial_bytes=partial_bytes,
         )
 
     def _standing(self, name: str, replica: ReplicaStatus | None) -> Standing:

@@ -99,6 +99,10 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = True
 
 
+ADVISED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+"""The fields of `Sampling` that a model's makers advise, and callers may leave open."""
+
+
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     """How the next token is chosen. None is open: the catalogue's entry may fill it, then the weights' own settings."""
 
@@ -114,8 +118,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
 
     def filled_from(self, advised: "Sampling") -> "Sampling":
         """The same with what is open here as `advised` has it; a value that was given always stays."""
-        fields = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
-        missing = {name: getattr(advised, name) for name in fields if getattr(self, name) is None}
+        missing = {name: getattr(advised, name) for name in ADVISED if getattr(self, name) is None}
         return msgspec.structs.replace(self, **missing) if missing else self
 
 

@@ -13,7 +13,7 @@ import msgspec
 from tramontane.adapters.formats.json_file import read_object
 from tramontane.adapters.servers.completion.profile import TEMPLATE_FILE, TOKENIZER_FILE
 from tramontane.foundation.errors import Misconfigured
-from tramontane.foundation.nouns import Sampling
+from tramontane.foundation.nouns import ADVISED, Sampling
 
 
 class Found(msgspec.Struct, kw_only=True):
@@ -92,8 +92,7 @@ def add_tokenizer_config(found: Found, source: Path) -> None:
 def _sampling(generation: Mapping[str, Any]) -> Sampling:
     if generation.get("do_sample") is False:
         return Sampling(temperature=0.0)
-    fields = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
-    return Sampling(**{key: generation[key] for key in fields if generation.get(key) is not None})
+    return Sampling(**{key: generation[key] for key in ADVISED if generation.get(key) is not None})
 
 
 def _token_name(value: Any) -> str:

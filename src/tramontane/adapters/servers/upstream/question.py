@@ -8,7 +8,7 @@ import base64
 from typing import Any
 
 from tramontane.foundation.errors import InvalidFields
-from tramontane.foundation.nouns import Ask, ImageChunk, Message, TextChunk, ThinkingChunk, Tool
+from tramontane.foundation.nouns import ADVISED, Ask, ImageChunk, Message, TextChunk, ThinkingChunk, Tool
 
 CHAT_PATH = "/chat/completions"
 TEXT_PATH = "/completions"
@@ -130,8 +130,7 @@ def _text(ask: Ask) -> Json:
 
 def _sampling(ask: Ask) -> Json:
     sampling = ask.sampling
-    names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
-    body: Json = {name: value for name in names if (value := getattr(sampling, name)) is not None}
+    body: Json = {name: value for name in (*ADVISED, "seed") if (value := getattr(sampling, name)) is not None}
     neutral = {"presence_penalty": 0.0, "frequency_penalty": 0.0}
     body |= {name: value for name, rest in neutral.items() if (value := getattr(sampling, name)) != rest}
     if sampling.logit_bias:
