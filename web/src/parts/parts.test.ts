@@ -1,4 +1,4 @@
-import { flushSync, mount, unmount, type Component } from 'svelte';
+import { flushSync, mount, tick, unmount, type Component } from 'svelte';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { setLanguage } from '../i18n/index.svelte';
 import Field from './Field.svelte';
@@ -22,17 +22,41 @@ afterEach(async () => {
 });
 
 describe('Menu', () => {
-  it('shows items of the same name, and script in a name as text', () => {
+  // The document of these tests knows no top layer; what a menu holds does not depend on it.
+  beforeAll(() => {
+    HTMLElement.prototype.showPopover ??= () => {};
+  });
+
+  async function open(page: HTMLElement): Promise<void> {
+    page.querySelector('button')!.click();
+    await tick();
+  }
+
+  it('makes its items when it is opened, not before', async () => {
+    const page = show(Menu, { label: 'Menu', items: [{ label: 'One' }] });
+    const list = document.getElementById(page.querySelector('button')!.getAttribute('aria-controls')!)!;
+    expect(list.childElementCount).toBe(0);
+    await open(page);
+    expect(list.querySelectorAll('[role=menuitem]')).toHaveLength(1);
+    expect(document.activeElement?.textContent?.trim()).toBe('One');
+    list.dispatchEvent(Object.assign(new Event('toggle'), { newState: 'closed' }));
+    flushSync();
+    expect(list.childElementCount).toBe(0);
+    expect(document.activeElement).toBe(page.querySelector('button'));
+  });
+
+  it('shows items of the same name, and script in a name as text', async () => {
     const page = show(Menu, {
       label: 'Menu',
       items: ['Light', 'Light', '<img src=x onerror=alert(1)>'].map((label) => ({ label })),
     });
+    await open(page);
     const rows = [...page.querySelectorAll('[role=menuitem]')].map((row) => row.textContent?.trim());
     expect(rows).toEqual(['Light', 'Light', '<img src=x onerror=alert(1)>']);
     expect(page.querySelector('img')).toBeNull();
   });
 
-  it('marks the chosen one of several', () => {
+  it('marks the chosen one of several', async () => {
     const page = show(Menu, {
       label: 'Menu',
       items: [
@@ -40,6 +64,7 @@ describe('Menu', () => {
         { label: 'B', checked: false },
       ],
     });
+    await open(page);
     const states = [...page.querySelectorAll('[role=menuitemradio]')].map((row) =>
       row.getAttribute('aria-checked'),
     );
