@@ -1,10 +1,14 @@
 """Going from one chat to another with something unfinished: words, files, documents and answers stay where they belong."""
 
+import re
+
 from playwright.sync_api import expect
 from tests.browser.chat import Chat
+from tests.browser.kept import unsent_files
 from tests.browser.scripted_server import SEER
 
 NOTES = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"nine metres"}
+OTHER = {"name": "other.txt", "mimeType": "text/plain", "buffer": b"ten metres"}
 
 
 def _new_chat(chat: Chat) -> None:
@@ -30,6 +34,53 @@ def test_words_and_files_stay_with_the_chat_they_were_written_in(chat: Chat) -> 
     expect(chat.page.get_by_text("notes.txt")).to_be_visible()
     first.click()
     expect(chat.field).to_have_value("for the first chat")
+
+
+def test_files_outlive_a_reload_and_another_page_until_they_are_sent_or_taken_away(chat: Chat) -> None:
+    shown = chat.page.get_by_role("list", name=chat.word("chat.attachments")).get_by_role("listitem")
+    chat.page.locator("input[type=file]").set_input_files([NOTES, OTHER])  # type: ignore[list-item]
+    expect(shown).to_have_count(2)
+    unsent_files(chat.page, 2)
+    chat.page.reload()
+    expect(shown).to_have_text([re.compile("notes.txt"), re.compile("other.txt")])
+    chat.button("chat.removeFile", name="other.txt").click()
+    unsent_files(chat.page, 1)
+    chat.page.goto("/settings")
+    chat.page.goto("/")
+    expect(shown).to_have_text([re.compile("notes.txt")])
+    chat.ask("how deep")
+    expect(chat.questions.first.get_by_text("notes.txt")).to_be_visible()
+    expect(shown).to_have_count(0)
+    unsent_files(chat.page, 0)
+    chat.page.reload()
+    expect(chat.questions).to_have_count(1)
+    expect(shown).to_have_count(0)
+
+
+def test_files_of_a_temporary_chat_are_kept_nowhere(chat: Chat) -> None:
+    shown = chat.page.get_by_text("notes.txt")
+    chat.page.locator("input[type=file]").set_input_files(NOTES)  # type: ignore[arg-type]
+    expect(shown).to_be_visible()
+    unsent_files(chat.page, 1)
+    chat.button("chat.makeTemporary").click()
+    unsent_files(chat.page, 0)
+    expect(shown).to_be_visible()
+    chat.page.reload()
+    expect(chat.field).to_be_visible()
+    expect(shown).to_have_count(0)
+
+
+def test_files_too_large_to_be_kept_are_said_to_be(chat: Chat) -> None:
+    chat.page.goto(f"/?model={SEER}")
+    expect(chat.field).to_be_visible()
+    for number in range(7):
+        picture = {"name": f"{number}.png", "mimeType": "image/png", "buffer": b"\x89PNG" + bytes(7_900_000)}
+        chat.page.locator("input[type=file]").set_input_files(picture)  # type: ignore[arg-type]
+        expect(chat.page.get_by_text(f"{number}.png")).to_be_visible()
+    note = chat.page.get_by_text(chat.word("chat.filesFleeting", size="50 MB"))
+    expect(note).to_be_visible()
+    chat.button("chat.removeFile", name="0.png").click()
+    expect(note).to_have_count(0)
 
 
 def test_words_are_kept_when_a_chat_becomes_temporary_but_nowhere_else(chat: Chat) -> None:

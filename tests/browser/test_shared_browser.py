@@ -2,10 +2,13 @@
 
 import re
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 from tests.browser.chat import Chat
+from tests.browser.kept import drafts, unsent_files
 from tests.browser.people import PASSWORD, Person, invited
 from tests.browser.words import say
+
+NOTES: FilePayload = {"name": "first person.txt", "mimeType": "text/plain", "buffer": b"mine"}
 
 
 def leave(page: Page, person: Person, chat: Chat) -> None:
@@ -20,11 +23,6 @@ def enter(page: Page, person: Person) -> None:
     page.get_by_role("button", name=say("account.signIn")).click()
 
 
-def drafts_in(page: Page) -> list[str]:
-    """Unsent words that this browser keeps for later, by name."""
-    return [name for name in page.evaluate("Object.keys(localStorage)") if "drafts" in name]
-
-
 def test_the_next_person_finds_nothing_of_the_one_before(
     browser: Browser, administrator: Person, person: Person, chat: Chat
 ) -> None:
@@ -35,14 +33,17 @@ def test_the_next_person_finds_nothing_of_the_one_before(
     chat.field.fill("/")
     expect(page.get_by_role("option")).to_have_count(1)
     chat.field.fill("an unsent line of the first person")
-    while not drafts_in(page):
+    page.locator("input[type=file]").set_input_files(NOTES)
+    while not drafts(page):
         page.wait_for_timeout(50)
+    unsent_files(page, 1)
     page.evaluate("window.before = 'the same page'")
     leave(page, person, chat)
-    assert not drafts_in(page)
+    page.wait_for_function("window.before === undefined")  # another page is on its way
+    assert not drafts(page)
+    unsent_files(page, 0)
     enter(page, invited(administrator, name="Grace"))
     expect(chat.field).to_be_visible()
-    assert page.evaluate("window.before ?? null") is None
     chat.field.fill("/")
     expect(page.get_by_text("first person")).to_have_count(0)
     expect(page.get_by_role("option")).to_have_count(0)
@@ -57,6 +58,8 @@ def test_another_person_after_a_session_that_ended_by_itself(administrator: Pers
     while person.call("GET", "/web/session")["signed_in"]:
         page.wait_for_timeout(100)
     chat.field.fill("hello")
+    page.locator("input[type=file]").set_input_files(NOTES)
+    unsent_files(page, 1)
     chat.field.press("Enter")
     expect(page.get_by_text(say("account.ended"))).to_be_visible()
     enter(page, invited(administrator, name="Grace"))

@@ -3,6 +3,7 @@ import { setLanguage } from '../i18n/index.svelte';
 import { dismissAll } from '../parts/toast.svelte';
 import { setTheme } from '../theme/theme.svelte';
 import { api, ApiError, useCsrf, whenSignedOut } from './client';
+import { forgetFiles } from './files';
 import { forgetDrafts } from './kept';
 import type { Person, Role, SessionAnswer, SignedIn } from './types';
 
@@ -90,6 +91,7 @@ export async function signOut(everywhere = false): Promise<void> {
   forget();
   if (person) forgetDrafts(person.id);
   tabs?.postMessage('changed');
+  if (person) await forgetFiles(person.id);
   beginAnew('/sign-in');
 }
 

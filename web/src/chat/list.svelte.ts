@@ -3,6 +3,7 @@ import type { Conversation, Project } from '../api/types';
 import { t } from '../i18n/index.svelte';
 import { dismiss, toast, toastError } from '../parts/toast.svelte';
 import { conversations, projects, type Change } from './calls';
+import { forgetUnsent } from './composer/unsent';
 import { listen, tell } from './tabs';
 
 const PAGE = 60;
@@ -115,6 +116,7 @@ class ConversationList {
       removeEventListener('pagehide', leaving);
       try {
         await conversations.remove(id, { keepalive });
+        forgetUnsent(id);
         tell({ kind: 'list' });
       } catch (error) {
         this.#leaving.delete(id);

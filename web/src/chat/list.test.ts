@@ -1,7 +1,9 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { signOut } from '../api/session.svelte';
+import { draftsKey } from '../api/kept';
 import { setLanguage } from '../i18n/index.svelte';
 import { toasts } from '../parts/toast.svelte';
+import { browserStorage, Drafts } from './drafts';
 import { list } from './list.svelte';
 
 const asked: { method: string; path: string; keepalive: boolean }[] = [];
@@ -36,6 +38,15 @@ describe('a deleted conversation', () => {
     undo();
     leave();
     expect(deletions()).toEqual([]);
+  });
+
+  it('takes the words along that were written for it', async () => {
+    const drafts = new Drafts(browserStorage(), '');
+    drafts.keep('conv_e', 'half a question');
+    list.remove('conv_e');
+    expect(drafts.read('conv_e')).toBe('half a question');
+    leave();
+    await vi.waitFor(() => expect(localStorage.getItem(draftsKey(''))).toBeNull());
   });
 
   it('goes before its session does', async () => {
