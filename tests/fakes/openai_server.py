@@ -3,6 +3,7 @@
 A prompt may order a fault: `!cut` (hangs up in the middle), `!garbage`, `!error` (an error object in the stream),
 `!endless` (a line without end), `!429`, `!401`, `!400`, `!redirect`, `!calls` (tool calls in pieces), `!silent`,
 `!unmarked` (no closing mark), `!unended` (nor the last line's end), `!burst` (words and an error in one write).
+`saying` gives the deltas of answers in place of the counting, in OpenAI's words, one chunk each.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ class OpenAIServer:
         self.bodies: list[dict[str, Any]] = []
         self.closed_streams = 0
         self.count = 0
+        self.saying: list[dict[str, Any]] = []
 
         def script(ask: Ask, max_tokens: int) -> Answer:
             answer = counting_answer(ask, max_tokens)
@@ -108,6 +110,9 @@ class OpenAIServer:
             failure = b'data: {"error": {"message": "out of cards"}}\n\n'
             await response.write(b"data: " + json.dumps(words).encode() + b"\n\n" + failure)
             return
+        if self.saying:
+            await self.say(response)
+            return
         async for batch in answer:
             for event in batch:
                 if order == "!unended" and isinstance(event, ChoiceEnd | Finished):
@@ -121,6 +126,13 @@ class OpenAIServer:
             await response.write(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}')
         elif order != "!unmarked":
             await response.write(b"data: [DONE]\n\n")
+
+    async def say(self, response: web.StreamResponse) -> None:
+        for delta in self.saying:
+            chunk = {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+            await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        await response.write(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n')
+        await response.write(b"data: [DONE]\n\n")
 
     async def obey(self, response: web.StreamResponse, order: str) -> bool:
         """Do the ordered harm; true when the answer ends with it."""

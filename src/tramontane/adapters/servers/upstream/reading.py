@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from tramontane.adapters.servers.upstream.thoughts import LeadingThoughts
 from tramontane.foundation.errors import EngineFailed
 from tramontane.foundation.events import (
     Candidate,
@@ -117,10 +118,13 @@ class LineReader:
 class ChunkReader:
     """Reads one answer of `count` choices. `done` once the server has said so, `complete` once every choice has ended."""
 
-    def __init__(self, count: int, prefix: str = "") -> None:
+    def __init__(self, count: int, prefix: str = "", thinks: bool = False) -> None:
+        """`thinks`: an answer may begin with its thoughts; one that the caller has begun is past them."""
         self.done = False
         self._open = set(range(count))
         self._prefix = prefix
+        self._thoughts = {index: LeadingThoughts(index) for index in range(count)} if thinks and not prefix else {}
+        self._reasoning_tokens = 0
         self._begun: set[int] = set()
         self._calls: dict[tuple[int, int], _Call] = {}
         self._usage: _Usage | None = None
@@ -159,7 +163,11 @@ class ChunkReader:
         cached = (usage.prompt_tokens_details or _CachedTokens()).cached_tokens or 0
         cached = min(max(cached, 0), max(prompt - 1, 0))
         generated = self.tokens if usage.completion_tokens is None else usage.completion_tokens
-        reasoning = (usage.completion_tokens_details or _ReasoningTokens()).reasoning_tokens or 0
+        reasoning = (usage.completion_tokens_details or _ReasoningTokens()).reasoning_tokens
+        if not reasoning:
+            reasoning = min(
+                self._reasoning_tokens + sum(one.reasoning_tokens for one in self._thoughts.values()), generated
+            )
         return Spend(
             prompt_tokens=prompt,
             cached_tokens=cached,
@@ -188,6 +196,7 @@ class ChunkReader:
         events: list[Event] = []
         if thought:
             self.tokens += 1
+            events += self._settled(index)
             events.append(ThinkingDelta(index, thought))
         if (text or logprobs) and self._prefix and index not in self._begun:
             self._begun.add(index)
@@ -195,9 +204,25 @@ class ChunkReader:
         if text or logprobs:
             tokens = len(logprobs) if logprobs else 1
             self.tokens += tokens
-            events.append(TextDelta(index, text, tokens, logprobs))
+            events += self._text(index, text, tokens, logprobs)
         for call in delta.tool_calls or ():
             self._gather(index, call)
+        return events
+
+    def _text(self, index: int, text: str, tokens: int, logprobs: tuple[TokenChoice, ...] | None) -> list[Event]:
+        thoughts = self._thoughts.get(index)
+        if thoughts is None:
+            return [TextDelta(index, text, tokens, logprobs)]
+        events = thoughts.push(text, tokens, logprobs)
+        return events + self._settled(index) if thoughts.over else events
+
+    def _settled(self, index: int) -> list[Event]:
+        """What was held back; from now on text of this choice is answer."""
+        thoughts = self._thoughts.pop(index, None)
+        if thoughts is None:
+            return []
+        events = thoughts.settle()
+        self._reasoning_tokens += thoughts.reasoning_tokens
         return events
 
     def _gather(self, index: int, part: _Call) -> None:
@@ -215,7 +240,7 @@ class ChunkReader:
 
     def _end(self, index: int, reason: str) -> list[Event]:
         self._open.discard(index)
-        events: list[Event] = []
+        events = self._settled(index)
         calls = sorted((place, call) for (owner, place), call in self._calls.items() if owner == index)
         for position, (_, call) in enumerate(calls):
             function = call.function or _Function()

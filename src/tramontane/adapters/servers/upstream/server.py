@@ -113,7 +113,9 @@ class UpstreamServer:
 
     async def _answer(self, prepared: Prepared, namespace: bytes) -> AsyncGenerator[Sequence[Event], None]:
         request_id = prepared.ask.id
-        reader = ChunkReader(prepared.ask.n, "" if self._owner == "tramontane" else prefix_of(prepared.ask))
+        ask, begun = prepared.ask, prefix_of(prepared.ask)
+        prefix = "" if self._owner == "tramontane" else begun
+        reader = ChunkReader(ask.n, prefix, thinks=ask.kind == "chat" and not begun)
         ended = False
         self._active.add(request_id)
         try:
