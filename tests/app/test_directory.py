@@ -18,11 +18,12 @@ ADVISED = SamplingDefaults(temperature=0.3, top_p=0.8, top_k=20, min_p=0.01, rep
 
 async def test_a_name_means_its_entry_with_the_advised_sampling(database: Database) -> None:
     catalogue = Catalogue(database, SystemClock())
-    catalogue.register(installed(msgspec.structs.replace(SMALL.entry, sampling=ADVISED)))
+    own = "our-small-model"
+    catalogue.register(installed(msgspec.structs.replace(SMALL.entry, name=own, sampling=ADVISED)))
     directory = Directory(catalogue)
     expected = Sampling(temperature=0.3, top_p=0.8, top_k=20, min_p=0.01, repetition_penalty=1.05)
-    for ref in (directory.resolve(CALLER, SMALL.name), directory.named(SMALL.name)):
-        assert (ref.name, ref.sampling) == (SMALL.name, expected)
+    for ref in (directory.resolve(CALLER, own), directory.named(own)):
+        assert (ref.name, ref.sampling) == (own, expected)
     (card,) = await directory.cards(CALLER)
     assert card.default_temperature == 0.3
 

@@ -117,8 +117,13 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     logit_bias: Mapping[int, float] = {}
 
     def filled_from(self, advised: "Sampling") -> "Sampling":
-        """The same with what is open here as `advised` has it; a value that was given always stays."""
+        """The same with what is open here as `advised` has it; a value that was given always stays.
+
+        Temperature 0 asks for the weights' own likeliest text, which no penalty changes that was not asked for.
+        """
         missing = {name: getattr(advised, name) for name in ADVISED if getattr(self, name) is None}
+        if self.temperature == 0:
+            missing.pop("repetition_penalty", None)
         return msgspec.structs.replace(self, **missing) if missing else self
 
 

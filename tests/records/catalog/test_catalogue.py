@@ -1,5 +1,6 @@
 """The catalogue over a real database, once on each kind: what is kept comes back, and only to those who may see it."""
 
+import msgspec
 import pytest
 from tests.records.catalog.test_answers import ELSEWHERE, HERE, NEXT_DOOR, SMALL, installed, private
 
@@ -7,7 +8,7 @@ from tramontane.foundation.errors import Forbidden, InvalidFields, NotFound
 from tramontane.foundation.store.database import Database
 from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.errors import LicenceNotAccepted, ModelNotFound, NameTaken
-from tramontane.records.catalog.nouns import EVERYONE, Visibility
+from tramontane.records.catalog.nouns import EVERYONE, LocalSource, SamplingDefaults, Visibility
 
 
 class FixedClock:
@@ -41,6 +42,16 @@ def test_a_registered_model_is_there_for_everybody(catalogue: Catalogue, databas
         assert known.installed(HERE, SMALL.name) == SMALL
         assert known.installed(ELSEWHERE, SMALL.name) == SMALL
         assert known.by_name(SMALL.name) == SMALL
+
+
+def test_a_newer_release_advises_models_that_an_older_one_installed(catalogue: Catalogue) -> None:
+    """The same weights under the same name; another model under that name keeps what came with it."""
+    older = msgspec.structs.replace(SMALL.entry, sampling=SamplingDefaults(temperature=0.9))
+    catalogue.register(installed(older))
+    assert catalogue.by_name(SMALL.name).entry.sampling == SMALL.entry.sampling != older.sampling
+    other = msgspec.structs.replace(older, source=LocalSource(path="/elsewhere/small.gguf"))
+    catalogue.register(installed(other))
+    assert catalogue.by_name(SMALL.name).entry.sampling == older.sampling
 
 
 def test_a_private_model_is_there_for_its_workspace(catalogue: Catalogue) -> None:

@@ -7,6 +7,8 @@ every second or two and after each of its own changes, the commands once). All b
 
 from collections.abc import Mapping
 
+import msgspec
+
 from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import Forbidden, NotFound
 from tramontane.foundation.store.database import Database
@@ -39,7 +41,7 @@ class Catalogue:
     def refresh(self) -> None:
         """Take a new picture of the database."""
         with self._database.read() as connection:
-            installed = store.installed_models(connection)
+            installed = {name: self._advised(model) for name, model in store.installed_models(connection).items()}
             aliases = store.aliases(connection)
             acceptances = store.acceptances(connection)
         self._view = View(
@@ -51,6 +53,14 @@ class Catalogue:
             entry_visibilities={name: model.visibility for name, model in installed.items()},
         )
         self._answers = {}
+
+    def _advised(self, model: InstalledModel) -> InstalledModel:
+        """The model as this release advises to sample it, where it is one the release ships the entry of."""
+        known = self._known.entries.get(model.name)
+        if known is None or known.source != model.entry.source:
+            return model
+        entry = msgspec.structs.replace(model.entry, sampling=known.sampling)
+        return msgspec.structs.replace(model, entry=entry)
 
     def installed(self, scope: Scope, name: str) -> InstalledModel:
         """The model a request means. Raises ModelNotFound with near names, or LicenceNotAccepted."""

@@ -9,7 +9,6 @@ from tests.fakes.paged_model import output_of
 from tramontane.adapters.servers.openvino.sampler import (
     Draws,
     SamplingRules,
-    adjusted_row,
     allowed_tokens,
     best_allowed,
     logprobs_of,
@@ -123,23 +122,13 @@ def test_the_best_allowed_token_is_that_of_the_masked_row(allowed: set[int], see
         assert all(index not in allowed or logits[index] == output.top_values[0, -1] for index in output.top_indices[0])
         return
     mask = allowed_tokens(bits_of(allowed), VOCABULARY)
-    masked = adjusted_row(logits, SamplingRules.of(Sampling(temperature=0.0)), [], {}, mask)
+    masked = np.where(mask, logits, -np.inf).astype(np.float32)
     assert token == take_from_row(masked, SamplingRules.of(Sampling(temperature=0.0)), 0.0)
 
 
 def test_a_mask_shorter_than_the_vocabulary_allows_nothing_beyond_itself() -> None:
     allowed = allowed_tokens(np.array([0xFFFFFFFF], np.uint32), 40)
     assert allowed[:32].all() and not allowed[32:].any()
-
-
-def test_bias_and_penalties_change_what_they_name() -> None:
-    logits = np.array([2.0, -1.0, 4.0, 0.5, 1.0], np.float32)
-    sampling = Sampling(
-        temperature=0.0, logit_bias={4: 10.0}, repetition_penalty=2.0, presence_penalty=0.5, frequency_penalty=0.25
-    )
-    row = adjusted_row(logits, SamplingRules.of(sampling), [0, 1], {2: 3}, None)
-    assert row.tolist() == pytest.approx([1.0, -2.0, 4.0 / 2 - 0.5 - 0.75, 0.5, 11.0])
-    assert logits.tolist() == [2.0, -1.0, 4.0, 0.5, 1.0]
 
 
 def test_log_probabilities_are_the_models_own() -> None:

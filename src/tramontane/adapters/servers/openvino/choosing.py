@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tramontane.adapters.servers.openvino.batch import Row
+from tramontane.adapters.servers.openvino.penalties import Seen, adjusted_row, take_penalised
 from tramontane.adapters.servers.openvino.sampler import (
+    Bools,
     Draws,
     SamplingRules,
-    adjusted_row,
     allowed_tokens,
     best_allowed,
     logprobs_of,
@@ -144,19 +145,30 @@ def _take_with_care(output: StepOutput, sample: int, sequence: Sequence) -> int:
     """The next token under a grammar, a bar on the end, bias or penalties."""
     owner, constraint = sequence.owner, sequence.constraint
     rules, barred = owner.rules, _bars_the_end(sequence)
+    aim = uniform(owner.request.seed, sequence.index, sequence.generated)
+    seen = Seen(owner.in_prompt, sequence.counts)
     mask = None if constraint is None else constraint.mask()
-    if mask is not None and rules.greedy and not rules.adjusts and not barred:
+    token = None
+    if mask is None and not barred:
+        token = take_penalised(output, sample, rules, seen, aim)
+    elif mask is not None and rules.greedy and not rules.adjusts and not barred:
         token = best_allowed(output, sample, mask)
-        if token is not None:
-            return token
-    vocabulary = output.logits.shape[1]
+    if token is not None:
+        return token
+    allowed = _allowed(mask, barred, owner.stop_tokens, output.logits.shape[1])
+    return take_from_row(adjusted_row(output.logits[sample], rules, seen, allowed), rules, aim)
+
+
+def _allowed(
+    mask: npt.NDArray[np.uint32] | None, barred: bool, stop_tokens: frozenset[int], vocabulary: int
+) -> Bools | None:
+    """The tokens [V] a grammar and a bar on the end leave; None for all. Raises NothingAllowed."""
     allowed = None if mask is None else allowed_tokens(mask, vocabulary)
     if barred:
         longer = np.ones(vocabulary, np.bool_) if allowed is None else allowed.copy()
-        longer[[token for token in owner.stop_tokens if token < vocabulary]] = False
+        longer[[token for token in stop_tokens if token < vocabulary]] = False
         # A grammar that can only end wins over the wish for a longer answer.
         allowed = longer if longer.any() else allowed
     if allowed is not None and not allowed.any():
         raise NothingAllowed("the grammar allows no token of this model here; simplify the schema")
-    row = adjusted_row(output.logits[sample], rules, owner.request.prompt, sequence.counts, allowed)
-    return take_from_row(row, rules, uniform(owner.request.seed, sequence.index, sequence.generated))
+    return allowed

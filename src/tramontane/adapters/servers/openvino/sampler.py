@@ -22,6 +22,7 @@ from tramontane.foundation.nouns import Sampling
 _GREEDY_BELOW = 1e-5
 _MASK64 = (1 << 64) - 1
 _PIECE = 512
+_CONTENDER = 1e-3
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
@@ -67,6 +68,11 @@ class SamplingRules:
     @property
     def penalises(self) -> bool:
         return self.repetition != 1.0 or self.presence != 0.0 or self.frequency != 0.0
+
+    @property
+    def only_lowers(self) -> bool:
+        """Whether penalties can do nothing but lower a logit."""
+        return self.repetition >= 1.0 and self.presence >= 0.0 and self.frequency >= 0.0
 
     @property
     def adjusts(self) -> bool:
@@ -201,13 +207,32 @@ def take_from_row(logits: Float32s, rules: SamplingRules, aim: float) -> int:
     mass = np.exp((logits - logits.max()) * np.float32(rules.inverse_temperature))
     if not rules.cuts:
         return _draw(mass, aim, otherwise=int(logits.argmax()))
-    order = np.argsort(-mass, kind="stable")
-    ranked = mass[order]
-    kept = int((ranked >= max(rules.min_p, np.finfo(np.float32).tiny)).sum())
-    kept = min(kept, rules.top_k) if rules.top_k else kept
-    cumulated = ranked[:kept].cumsum(dtype=np.float64)
+    least = max(rules.min_p, float(np.finfo(np.float32).tiny))
+    # Sorting a whole row costs more than a small model's step, and the first few nearly always decide.
+    chosen = _take_ranked(mass, rules, aim, max(least, _CONTENDER), least)
+    if chosen is None:
+        chosen = _take_ranked(mass, rules, aim, least, least)
+    assert chosen is not None
+    return chosen
+
+
+def _take_ranked(mass: Float32s, rules: SamplingRules, aim: float, floor: float, least: float) -> int | None:
+    """Choose among the tokens of at least `floor` mass; None when lighter ones, down to `least`, could be meant."""
+    ids = np.flatnonzero(mass >= floor)
+    order = ids[np.argsort(-mass[ids], kind="stable")]
+    cumulated = mass[order].cumsum(dtype=np.float64)
+    kept, lighter = order.size, floor > least
+    if rules.top_k and rules.top_k <= kept:
+        kept, lighter = rules.top_k, False
+    if rules.top_k > kept and lighter:
+        return None
     if rules.top_p < 1.0:
-        kept = min(kept, int(np.searchsorted(cumulated, rules.top_p * cumulated[-1], side="left")) + 1)
+        total = float(mass[mass >= least].sum(dtype=np.float64)) if lighter else cumulated[kept - 1]
+        kept = int(np.searchsorted(cumulated[:kept], rules.top_p * total, side="left")) + 1
+        if kept > order.size:
+            return None
+    elif lighter:
+        return None
     place = int(np.searchsorted(cumulated[:kept], aim * cumulated[kept - 1], side="right"))
     return int(order[min(place, kept - 1)])
 
@@ -235,28 +260,6 @@ def best_allowed(output: StepOutput, row: int, mask: npt.NDArray[np.uint32]) -> 
     if best == values[-1] and output.logits.shape[1] > values.size:
         return None
     return int(indices[allowed][values[allowed] == best].min())
-
-
-def adjusted_row(
-    logits: Float32s, rules: SamplingRules, prompt: Sequence[int], counts: dict[int, int], allowed: Bools | None
-) -> Float32s:
-    """A copy of a row with bias, penalties and mask applied.
-
-    Repetition counts prompt and answer, presence and frequency (`counts`) the answer only.
-    """
-    row = np.array(logits, np.float32)
-    if rules.bias:
-        row[list(rules.bias)] += np.array(list(rules.bias.values()), np.float32)
-    if rules.repetition != 1.0:
-        seen = np.array(list({*prompt, *counts}), np.intp)
-        values = row[seen]
-        row[seen] = np.where(values > 0, values / rules.repetition, values * rules.repetition)
-    if counts and (rules.presence or rules.frequency):
-        seen = np.fromiter(counts, np.intp, len(counts))
-        row[seen] -= rules.presence + rules.frequency * np.fromiter(counts.values(), np.float32, len(counts))
-    if allowed is not None:
-        row[~allowed] = -np.inf
-    return row
 
 
 def logprobs_of(output: StepOutput, row: int, token: int, k: int) -> TokenLogprobs:

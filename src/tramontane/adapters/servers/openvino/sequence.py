@@ -70,6 +70,7 @@ class RunningRequest:
 
     `stop_tokens` are those that end an answer here: none when the caller ignores them and no grammar needs them.
     `repeatable`: a seed was given, so what else runs must not touch the answer, not even its rounding.
+    `in_prompt` are the prompt's tokens where a penalty for repetition wants to know them, else none.
     """
 
     request: TokenRequest
@@ -79,6 +80,10 @@ class RunningRequest:
     repeatable: bool = False
     choices: "list[Sequence]" = field(default_factory=list)
     open_choices: int = 0
+    in_prompt: frozenset[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.in_prompt = frozenset(self.request.prompt if self.rules.repetition != 1.0 else ())
 
 
 @dataclass(slots=True, eq=False)

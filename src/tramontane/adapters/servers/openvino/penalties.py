@@ -1,0 +1,107 @@
+"""Logits changed by a request's bias and penalties, and the token taken from them.
+
+Penalties that only lower logits leave the order of all others as it was, so the graph's best candidates still prove most
+answers; the whole row is walked where they cannot, and where a bias or a mask may lift what is not among them. Both ways
+give the same token. Called by `choosing`.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tramontane.adapters.servers.openvino.sampler import Bools, Floats, SamplingRules
+from tramontane.adapters.servers.openvino.steps import Float32s, StepOutput
+
+ROUNDING = 1e-4
+"""More than single precision loses in a sum of probabilities."""
+_TINY = np.finfo(np.float32).tiny
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What penalties look at: the prompt's tokens, and how often each token stands in the answer."""
+
+    in_prompt: Collection[int]
+    counts: Mapping[int, int]
+
+
+def adjusted_row(logits: Float32s, rules: SamplingRules, seen: Seen, allowed: Bools | None) -> Float32s:
+    """A copy of a row with bias, penalties and mask applied.
+
+    Repetition counts prompt and answer, presence and frequency the answer only.
+    """
+    row = np.array(logits, np.float32)
+    if rules.bias:
+        row[list(rules.bias)] += np.array(list(rules.bias.values()), np.float32)
+    if rules.penalises:
+        tokens = np.array(list({*seen.in_prompt, *seen.counts}), np.intp)
+        row[tokens] = _lowered(row[tokens], tokens, rules, seen)
+    if allowed is not None:
+        row[~allowed] = -np.inf
+    return row
+
+
+def take_penalised(output: StepOutput, row: int, rules: SamplingRules, seen: Seen, aim: float) -> int | None:
+    """The token `take_from_row` would take from the adjusted row; None when the candidates cannot prove it."""
+    if rules.bias or not rules.only_lowers or not (rules.greedy or rules.cuts):
+        return None
+    values, ids = output.top_values[row], output.top_indices[row]
+    last = values[-1] if values.size < output.logits.shape[1] else np.float32(-np.inf)
+    lowered = _lowered(values, ids, rules, seen)
+    order = np.lexsort((ids, -lowered))
+    ranked = lowered[order]
+    # What is not among the candidates had at most the last one's logit, and has no more now.
+    proven = int((ranked > last).sum())
+    if not proven:
+        return None
+    if rules.greedy:
+        return int(ids[order[0]])
+    mass = np.exp((ranked[:proven] - ranked[0]) * np.float32(rules.inverse_temperature))
+    kept = int((mass >= max(rules.min_p, _TINY)).sum())
+    complete = kept < proven or proven == output.logits.shape[1]
+    if rules.top_k and rules.top_k <= kept:
+        kept, complete = rules.top_k, True
+    cumulated = mass[:kept].cumsum(dtype=np.float64)
+    if rules.top_p < 1.0:
+        rest = 0.0 if complete else _rest(output, row, rules, float(ranked[0]), values[lowered > last])
+        nucleus = _nucleus(cumulated, rules.top_p, rest)
+        if nucleus is None:
+            return None
+        kept = nucleus
+    elif not complete:
+        return None
+    place = int(np.searchsorted(cumulated[:kept], aim * cumulated[kept - 1], side="right"))
+    return int(ids[order[min(place, kept - 1)]])
+
+
+def _rest(output: StepOutput, row: int, rules: SamplingRules, best: float, proven: Float32s) -> float:
+    """At most this mass, over that of the best token, lies outside the proven candidates, whose own logits are given."""
+    scale = rules.inverse_temperature
+    outside = output.logits.shape[1] - proven.size
+    each_at_most = outside * np.exp(min((float(output.top_values[row, -1]) - best) * scale, 0.0))
+    normaliser = float(output.lse_scaled[row])
+    before = 1.0 - np.exp(proven * scale - normaliser, dtype=np.float64).sum() + ROUNDING
+    together_at_most = max(before, 0.0) * np.exp(min(normaliser - best * scale, 700.0))
+    return float(min(each_at_most, together_at_most))
+
+
+def _nucleus(cumulated: Floats, top_p: float, rest: float) -> int | None:
+    """How many tokens hold `top_p` of the mass, when up to `rest` more lies beyond them; None when that decides it."""
+    least = int(np.searchsorted(cumulated, top_p * cumulated[-1], side="left")) + 1
+    most = int(np.searchsorted(cumulated, top_p * (cumulated[-1] + rest), side="left")) + 1
+    return least if least == most and least <= cumulated.size else None
+
+
+def _lowered(values: Float32s, tokens: npt.NDArray[np.integer], rules: SamplingRules, seen: Seen) -> Float32s:
+    """The logits of `tokens` with penalties applied, as a copy."""
+    counts = np.array([seen.counts.get(token, 0) for token in tokens.tolist()], np.float32)
+    lowered = np.array(values, np.float32)
+    if rules.repetition != 1.0:
+        repeated = (counts > 0) | np.array([token in seen.in_prompt for token in tokens.tolist()], np.bool_)
+        penalised = np.where(lowered > 0, lowered / rules.repetition, lowered * rules.repetition)
+        lowered = np.where(repeated, penalised, lowered).astype(np.float32)
+    if rules.presence or rules.frequency:
+        lowered -= np.where(counts > 0, rules.presence + rules.frequency * counts, 0.0).astype(np.float32)
+    return lowered
