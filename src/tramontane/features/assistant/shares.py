@@ -1,19 +1,20 @@
 """Read-only looks at a conversation for everybody of the organisation: the path up to the moment it was shared.
 
-What is written later stays the owner's own. Revoking ends the look at once.
+What is written later stays the owner's own. Revoking ends the look at once, and so does the owner's leaving of the
+workspace, for good: who comes back shares anew.
 """
 
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, select
 
 from tramontane.features.assistant import store
 from tramontane.features.assistant.nouns import Entry, Owner
 from tramontane.features.assistant.tables import share
 from tramontane.foundation.errors import Conflict, NotFound
 from tramontane.foundation.ids import new_id
-from tramontane.records.access.store import person, service_key
+from tramontane.records.access.store import membership, person, service_key
 
 NO_SHARE = "there is no shared conversation of that id, or it is no longer shared"
 
@@ -44,7 +45,7 @@ def add(connection: Connection, owner: Owner, conversation_id: str, now_ns: int)
 def listed(connection: Connection, owner: Owner, conversation_id: str) -> list[Share]:
     """The looks at one conversation. Raises NotFound."""
     store.one(connection, owner, conversation_id)
-    where = (*store.inside(share, owner), share.c.conversation_id == conversation_id)
+    where = (*store.inside(share, owner), share.c.conversation_id == conversation_id, _stands())
     query = select(*_COLUMNS).where(*where).order_by(share.c.created_ns.desc())
     return [Share(**row._asdict()) for row in connection.execute(query)]
 
@@ -58,7 +59,7 @@ def remove(connection: Connection, owner: Owner, share_id: str) -> None:
 
 def look(connection: Connection, reader: Owner, share_id: str) -> tuple[Share, list[Entry]]:
     """What is shared, for anybody of the same organisation. Raises NotFound."""
-    where = (share.c.organisation_id == reader.organisation_id, share.c.share_id == share_id)
+    where = (share.c.organisation_id == reader.organisation_id, share.c.share_id == share_id, _stands())
     row = connection.execute(select(*_COLUMNS, share.c.workspace_id, share.c.owner_id).where(*where)).one_or_none()
     if row is None:
         raise NotFound(NO_SHARE)
@@ -66,6 +67,18 @@ def look(connection: Connection, reader: Owner, share_id: str) -> tuple[Share, l
     owner = Owner(reader.organisation_id, fields.pop("workspace_id"), fields.pop("owner_id"))
     found = Share(**fields)
     return found, store.path(connection, owner, found.conversation_id, found.head_entry_id)
+
+
+def _stands() -> ColumnElement[bool]:
+    """Of people, whoever shared it has been in the workspace ever since. Asked here, so that no way out can forget it."""
+    of_person = (person.c.organisation_id == share.c.organisation_id, person.c.person_id == share.c.owner_id)
+    stayed = (
+        membership.c.organisation_id == share.c.organisation_id,
+        membership.c.workspace_id == share.c.workspace_id,
+        membership.c.person_id == share.c.owner_id,
+        membership.c.created_ns <= share.c.created_ns,
+    )
+    return or_(~exists().where(*of_person), exists().where(*stayed))
 
 
 def _owner_name(connection: Connection, owner: Owner) -> str:
