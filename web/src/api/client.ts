@@ -112,22 +112,30 @@ export const api = {
 };
 
 /**
- * The frames of an event stream, from a POST with a body or a GET without. Throws ApiError for a refusal before the
- * stream and, with code "offline", when the connection breaks inside it. Ends quietly when `signal` aborts.
+ * The frames of an event stream, from a POST with a body or a GET without. The request leaves at once, before anybody
+ * reads. Throws ApiError for a refusal before the stream and, with code "offline", when the connection breaks inside it.
+ * Ends quietly when `signal` aborts.
  */
-export async function* streamed(
+export function streamed(
   method: 'GET' | 'POST',
   path: string,
   body?: unknown,
   options: Options = {},
 ): AsyncGenerator<Frame> {
   const headers = { ...options.headers, accept: 'text/event-stream' };
-  const response = await send(method, path, body, { ...options, headers });
+  const sent = send(method, path, body, { ...options, headers });
+  // Told to whoever reads, who may come to it a little later.
+  sent.catch(() => {});
+  return framesOf(sent, options.signal);
+}
+
+async function* framesOf(sent: Promise<Response>, signal: AbortSignal | undefined): AsyncGenerator<Frame> {
+  const response = await sent;
   if (!response.body) return;
   try {
     yield* readFrames(response.body);
   } catch (error) {
-    if (options.signal?.aborted) return;
+    if (signal?.aborted) return;
     if (error instanceof ApiError) throw error;
     throw new ApiError(0, 'the connection to the server broke off', 'offline');
   }

@@ -1,6 +1,6 @@
 /** Every call the chat makes, one line each, over the published API. Knows paths and shapes; keeps nothing. */
 import { api, send, streamed } from '../api/client';
-import { conversationEvent } from '../api/sse';
+import { conversationEvent, type Frame } from '../api/sse';
 import type {
   CanvasDocument,
   Content,
@@ -62,7 +62,8 @@ export interface ListQuery {
 const V1 = '/v1/conversations';
 const at = (id: string, rest = '') => `${V1}/${encodeURIComponent(id)}${rest}`;
 
-export async function* answer(
+/** Asks at once, before anybody reads what comes. */
+export function answer(
   path: { conversation: string } | 'new',
   body: StartBody | AppendBody,
   key: string,
@@ -70,7 +71,11 @@ export async function* answer(
 ): AsyncGenerator<ConversationEvent> {
   const address = path === 'new' ? V1 : at(path.conversation);
   const headers = { 'idempotency-key': key };
-  for await (const frame of streamed('POST', address, { ...body, stream: true }, { signal, headers })) {
+  return eventsOf(streamed('POST', address, { ...body, stream: true }, { signal, headers }));
+}
+
+async function* eventsOf(frames: AsyncGenerator<Frame>): AsyncGenerator<ConversationEvent> {
+  for await (const frame of frames) {
     const event = conversationEvent(frame);
     if (event) yield event;
   }

@@ -6,6 +6,7 @@ import { ApiError } from '../api/errors';
 import { session } from '../api/session.svelte';
 import type { Content, Conversation, ConversationEvent, Entry } from '../api/types';
 import { asked, type Turn } from './asking';
+import { whenIdle } from '../parts/idle';
 import { answer, conversations, type Change, type CompletionArgs } from './calls';
 import { list } from './list.svelte';
 import { Live } from './live.svelte';
@@ -139,14 +140,16 @@ export class Chat {
   async #run(turn: Turn): Promise<void> {
     if (this.busy) return;
     const before = { entries: this.entries, head: this.head };
-    const placed = this.#place(turn);
     const stream = new AbortController();
     this.#stream = stream;
+    // The question leaves first and is shown then: drawing it takes longer than asking.
+    const { path, body } = asked(turn, this, before.entries);
+    const coming = answer(path, body, turn.key, stream.signal);
+    const placed = this.#place(turn);
     let begun = false;
     let over = false;
     try {
-      const { path, body } = asked(turn, this, before.entries);
-      for await (const event of answer(path, body, turn.key, stream.signal)) {
+      for await (const event of coming) {
         begun = true;
         over = this.#hear(event, placed) || over;
       }
@@ -229,13 +232,17 @@ export class Chat {
     placed.answer = names.get(placed.answer) ?? placed.answer;
     this.#retry = null;
     if (this.temporary) return;
-    // Other tabs see the question now and the answer as it is saved.
-    tell({ kind: 'conversation', id: event.conversation_id });
-    if (this.id !== null) return;
+    const fresh = this.id === null;
+    // Other tabs see the question soon and the answer as it is saved; the words of this one come first.
+    whenIdle(() => {
+      tell({ kind: 'conversation', id: event.conversation_id });
+      if (!fresh) return;
+      void list.refresh();
+      tell({ kind: 'list' });
+    });
+    if (!fresh) return;
     this.id = event.conversation_id;
     this.onstarted(event.conversation_id);
-    void list.refresh();
-    tell({ kind: 'list' });
   }
 
   #end(id: string, change: Partial<Entry>): void {

@@ -1,6 +1,6 @@
 /**
- * The answer being written: pieces are gathered as they come and shown once per frame of the screen, whatever their
- * number. In a hidden tab, where there are no frames, twice a second.
+ * The answer being written: the first piece is shown as it comes, and those that follow are gathered and shown once per
+ * frame of the screen, whatever their number. In a hidden tab, where there are no frames, twice a second.
  */
 import type { Chunk } from '../api/types';
 
@@ -21,7 +21,9 @@ export class Live {
     else if (content.type === 'text') this.#text += content.text;
     else if (content.type === 'thinking')
       this.#thinking += content.thinking.map((part) => part.text).join('');
-    this.#plan();
+    // The first words wait for nothing; many that follow share a frame.
+    if (this.text || this.thinking) this.#plan();
+    else this.flush();
   }
 
   #plan(): void {
