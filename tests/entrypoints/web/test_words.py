@@ -2,7 +2,10 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[3]
 CODE = re.compile(r"^    code = \"(\w+)\"$", re.MULTILINE)
@@ -24,3 +27,17 @@ def test_every_error_a_person_may_meet_is_said_in_french_and_in_english() -> Non
     for language in ("en", "fr"):
         words = json.loads((ROOT / f"web/src/i18n/{language}/common.json").read_text("utf-8"))
         assert sorted(code for code in codes - ELSEWHERE if f"error.{code}" not in words) == []
+
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+@pytest.mark.parametrize(("kind", "text"), [("model", "description"), ("licence", "summary")])
+def test_the_shipped_catalogue_speaks_french_of_each_entry_and_of_no_other(kind: str, text: str) -> None:
+    catalogue = tomllib.loads((ROOT / "src/tramontane/records/catalog/catalogue.toml").read_text("utf-8"))
+    english = {one["name"]: one[text] for one in catalogue[kind]}
+    french = json.loads((ROOT / "web/src/i18n/fr/catalogue.json").read_text("utf-8"))[kind]
+    assert sorted(french) == sorted(english)
+    # A size or a version that was mended in one of them alone would be a lie in the other.
+    differing = [name for name in english if NUMBER.findall(french[name]) != NUMBER.findall(english[name])]
+    assert differing == []

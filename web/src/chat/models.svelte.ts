@@ -1,6 +1,7 @@
 /** The models one can talk to: what each is good for and whether it is in memory. Read when needed, and again. */
 import { models } from '../api/models.svelte';
 import type { Model } from '../api/types';
+import { told } from '../i18n/index.svelte';
 import { purposes } from '../studio/purposes';
 
 class Catalogue {
@@ -50,7 +51,7 @@ function talks(model: Model): boolean {
 }
 
 export function goodFor(model: Model): string {
-  return purposes(model).join(', ') || model.description || '';
+  return (purposes(model).join(', ') || told('model', model)?.words) ?? '';
 }
 
 export const catalogue = new Catalogue();

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import en from './en/index';
-import fr from './fr/index';
-import { filled, formatAgo, formatBytes, setLanguage, t, tn } from './index.svelte';
+import fr, { told as frenchCatalogue } from './fr/index';
+import { filled, formatAgo, formatBytes, setLanguage, t, tn, told } from './index.svelte';
 
 const placeholders = (words: string) => [...words.matchAll(/\{(\w+)\}/g)].map((found) => found[1]).sort();
 
@@ -26,7 +26,8 @@ describe('the two languages', () => {
   });
 
   it('keep French punctuation from standing alone on a line', () => {
-    for (const [key, words] of Object.entries(fr)) expect(words, key).not.toMatch(/ [?!;:»](\s|$)|« /);
+    for (const [key, words] of Object.entries({ ...fr, ...frenchCatalogue }))
+      expect(words, key).not.toMatch(/ [?!;:»](\s|$)|« /);
   });
 
   it('set three dots where others do: against the word', () => {
@@ -58,6 +59,18 @@ describe('words', () => {
 
   it('take their parameters once: a name cannot bring in another', () => {
     expect(filled('{a} {b} {c}', { a: '{b}', b: 2 })).toBe('{b} 2 {c}');
+  });
+
+  it('say what the catalogue says, by name, and leave what it does not know in its own', async () => {
+    const known = { name: 'qwen3-4b', description: 'Qwen3 4B, can think before it answers.' };
+    const own = { name: 'harbour', description: 'Knows the tides.' };
+    expect(told('model', known)).toEqual({ words: 'Qwen3 4B, peut réfléchir avant de répondre.' });
+    expect(told('model', own)).toEqual({ words: 'Knows the tides.', lang: 'en' });
+    expect(told('licence', { name: 'MIT License', summary: 'Any use.' })?.words).toMatch(/^Tout usage/);
+    expect(told('model', { name: 'constructor', description: null })).toBeNull();
+    await setLanguage('en');
+    expect(told('model', known)).toEqual({ words: known.description, lang: 'en' });
+    await setLanguage('fr');
   });
 
   it('count as French does: zero is singular', () => {

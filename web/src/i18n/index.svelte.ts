@@ -24,7 +24,7 @@ export const LANGUAGES: readonly { code: Language; name: string }[] = [
   { code: 'fr', name: 'Français' },
 ];
 
-const LOADERS: Record<Language, () => Promise<{ default: Words }>> = {
+const LOADERS: Record<Language, () => Promise<{ default: Words; told?: Words }>> = {
   en: () => import('./en/index'),
   fr: () => import('./fr/index'),
 };
@@ -33,6 +33,7 @@ const KEPT = 'tramontane.language';
 class Tongue {
   language = $state<Language>('en');
   words = $state.raw<Words>({});
+  told = $state.raw<Words>({});
 }
 
 const tongue = new Tongue();
@@ -55,6 +56,7 @@ export async function setLanguage(wanted: Language): Promise<void> {
   if (wanted === tongue.language && Object.keys(tongue.words).length > 0) return;
   const loaded = await LOADERS[wanted]();
   tongue.words = loaded.default;
+  tongue.told = loaded.told ?? {};
   tongue.language = wanted;
   document.documentElement.lang = wanted;
   try {
@@ -77,6 +79,21 @@ export function t(key: Key, params?: Params): string {
 /** The words of a key put together from a word of the server; null where there are none. Reactive. */
 export function translated(key: string): string | null {
   return Object.hasOwn(tongue.words, key) ? (tongue.words[key] ?? null) : null;
+}
+
+/**
+ * What the catalogue says of a model or a licence, in the page's language where the shipped catalogue knows the name, else
+ * in the server's own words, which are English.
+ */
+export function told(
+  kind: 'model' | 'licence',
+  one: { name: string; description?: string | null; summary?: string },
+): { words: string; lang?: Language } | null {
+  const key = `${kind}.${one.name}`;
+  const own = one.description || one.summary;
+  if (!own) return null;
+  const here = Object.hasOwn(tongue.told, key) ? tongue.told[key] : undefined;
+  return here === undefined ? { words: own, lang: 'en' } : { words: here };
 }
 
 /** The plural form of `key` for `count`, which also stands in `{count}`. */

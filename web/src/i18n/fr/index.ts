@@ -1,8 +1,11 @@
 import { named } from '../named';
 import account from './account.json';
+import catalogue from './catalogue.json';
 import chat from './chat.json';
 import common from './common.json';
 import studio from './studio.json';
 import { typeset } from './typeset';
 
 export default named({ common, account, chat, studio }, typeset);
+/** What the shipped catalogue says in English, by `model.` or `licence.` and the name. */
+export const told = named(catalogue, typeset);

@@ -1,6 +1,6 @@
 /** What the machine can hold and what a licence permits, in the reader's language, from the server's numbers. */
 import type { Model } from '../../api/types';
-import { formatBytes, language, t, translated } from '../../i18n/index.svelte';
+import { formatBytes, language, t, told, translated } from '../../i18n/index.svelte';
 
 export type Filter = 'all' | 'here' | 'fits';
 
@@ -60,9 +60,13 @@ export function listed(models: readonly Model[], filter: Filter, search: string)
   return models
     .filter((model) => filter === 'all' || rank(model) === 0 || (filter === 'fits' && model.fit.fits))
     .filter((model) =>
-      [model.name, model.family ?? '', model.description ?? '', ...model.aliases].some((text) =>
-        text.toLowerCase().includes(wanted),
-      ),
+      [
+        model.name,
+        model.family ?? '',
+        model.description ?? '',
+        told('model', model)?.words ?? '',
+        ...model.aliases,
+      ].some((text) => text.toLowerCase().includes(wanted)),
     )
     .sort((a, b) => rank(a) - rank(b) || size(a) - size(b) || a.name.localeCompare(b.name));
 }
