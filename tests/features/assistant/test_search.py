@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 from tests.features.assistant.rooms import COLLEAGUE, ELSEWHERE, OWNER, entry, now_ns
 
-from tramontane.features.assistant import search, store
+from tramontane.features.assistant import looking, search, store
 from tramontane.features.assistant.nouns import Conversation, Numbers, Owner
 from tramontane.features.assistant.words import fold
 from tramontane.foundation.ids import new_id
@@ -101,7 +101,8 @@ def test_what_changed_is_found_by_its_new_words_and_what_went_by_none(database: 
 def test_a_conversation_with_many_hits_hides_none_of_the_others(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "CANDIDATES", 5)
+    monkeypatch.setattr(looking, "CANDIDATES", 5)
+    monkeypatch.setattr(looking, "NEAR", 5)
     with database.write() as connection:
         quiet, loud = conversation(connection), conversation(connection)
         say(connection, quiet, "mistral")
@@ -116,15 +117,15 @@ def test_a_conversation_with_many_hits_hides_none_of_the_others(
     said=st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=25),
     most=st.integers(1, 7),
     candidates=st.integers(1, 6),
-    few=st.sampled_from([1, 1000]),
+    near=st.integers(1, 30),
 )
 def test_looking_back_by_pages_misses_nothing_and_repeats_nothing(
-    database: Database, said: Sequence[tuple[int, bool]], most: int, candidates: int, few: int
+    database: Database, said: Sequence[tuple[int, bool]], most: int, candidates: int, near: int
 ) -> None:
-    """As if all hits were walked at once, newest first, as far back as all looks together reach."""
+    """As if all hits were walked at once, newest first; on SQLite as far back as all looks together reach."""
     with pytest.MonkeyPatch.context() as patched, database.write() as connection:
-        patched.setattr(search, "CANDIDATES", candidates)
-        patched.setattr(search, "FEW", few)  # on PostgreSQL: whether the word counts as rare
+        patched.setattr(looking, "CANDIDATES", candidates)
+        patched.setattr(looking, "NEAR", near)
         word = new_id("w").replace("_", "")
         ids = [conversation(connection) for _ in range(6)]
         hits = []
@@ -132,12 +133,23 @@ def test_looking_back_by_pages_misses_nothing_and_repeats_nothing(
             entry_id = say(connection, ids[place], f"the {word}" if holds else "nothing")
             if holds:
                 hits.append((ids[place], entry_id))
-        reached = hits[::-1][: candidates * search.MOST_LOOKS]
+        reached = hits[::-1]
+        if database.kind == "sqlite":
+            reached = reached[: candidates * looking.MOST_LOOKS]
         latest: dict[str, str] = {}
         for conversation_id, entry_id in reached:
             latest.setdefault(conversation_id, entry_id)
         got = [(hit.conversation_id, hit.entry_id) for hit in search.find(connection, OWNER, word, most)]
     assert got == list(latest.items())[:most]
+
+
+def test_a_name_that_fills_the_list_leaves_the_texts_unread(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.write() as connection:
+        ids = [conversation(connection, name="Mistral") for _ in range(3)]
+        monkeypatch.setattr(search, "_in_entries", None)
+        assert found(connection, "mistral", 3) == ids[::-1]
 
 
 def test_long_bodies_never_stand_in_memory_together(database: Database) -> None:
