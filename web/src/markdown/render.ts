@@ -54,8 +54,27 @@ function plain(text: string): string {
   return `<pre>${escapeHtml(text)}</pre>`;
 }
 
+/**
+ * One line of words and stops, which mean only themselves. Most answers begin so, and parser and sanitiser would be the
+ * larger part of the time to their first word.
+ */
+const WORDS = /^\p{L}[\p{L}\p{M}\p{N} ,.;:?!'"()’“”«»…–—-]*$/u;
+const ADDRESS = /www\./i;
+
+function wordsAlone(text: string): DocumentFragment | null {
+  if (!WORDS.test(text) || ADDRESS.test(text)) return null;
+  const paragraph = document.createElement('p');
+  paragraph.textContent = text;
+  const fragment = document.createDocumentFragment();
+  // The line end stands where the parser would write it, so that more words change this paragraph and nothing else.
+  fragment.append(paragraph, '\n');
+  return fragment;
+}
+
 /** Nodes for a block. `definitions` are the lines of the reference links it may name. */
 export function renderMarkdown(text: string, definitions: readonly string[] = []): DocumentFragment {
+  const plain = definitions.length === 0 ? wordsAlone(text) : null;
+  if (plain) return plain;
   return sanitise(markdownHtml(definitions.length ? `${text}\n\n${definitions.join('\n')}` : text));
 }
 
