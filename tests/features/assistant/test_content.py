@@ -1,4 +1,4 @@
-"""Entries read for people and for models: texts, previews, attached files, and the messages of a path."""
+"""Entries read for people and for models: texts, previews, and the messages of a path."""
 
 import base64
 from typing import Any
@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.features.assistant.rooms import entry
 
-from tramontane.features.assistant.content import (
-    MOST_FILE_BYTES,
-    PREVIEW,
-    messages_of,
-    preview_of,
-    read_file,
-    text_of,
-)
+from tramontane.features.assistant.content import PREVIEW, messages_of, preview_of, text_of
 from tramontane.features.assistant.nouns import Entry
-from tramontane.foundation.errors import BadRequest, InvalidFields, TooLarge
 from tramontane.foundation.nouns import ImageChunk, Message, TextChunk, ThinkingChunk, ToolCall
 
 THOUGHTS = {"type": "thinking", "thinking": [{"type": "text", "text": "hm, "}, {"type": "text", "text": "yes"}]}
@@ -77,56 +69,9 @@ def test_a_preview_begins_as_the_text_does() -> None:
     assert preview_of("word " * 100) == ("word " * 28)[:PREVIEW]
 
 
-@given(st.text(max_size=500).filter(lambda text: "\x00" not in text))
-def test_a_file_is_read_as_it_was_written(text: str) -> None:
-    assert read_file(data_url(text.encode()), "notes.txt", "inputs") == text
-
-
-@pytest.mark.parametrize(
-    ("url", "text"),
-    [
-        ("data:,plain", "plain"),
-        ("data:text/plain,plain", "plain"),
-        ("data:text/csv;charset=utf-8,a;b", "a;b"),
-        ("data:text/markdown;charset=utf-8;base64,IyBI", "# H"),
-        (data_url(b"{}", "application/json"), "{}"),
-        (data_url("été".encode(), "application/octet-stream"), "été"),
-    ],
-)
-def test_addresses_that_carry_text(url: str, text: str) -> None:
-    assert read_file(url, "notes.txt", "inputs") == text
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["https://example.org/a.txt", "http://127.0.0.1/", "file:///etc/passwd", "", "data:text/plain", "DATA:,x",
-     " data:,x", "data:text/plain;base64,!!!!", "data:text/plain;base64,AAA"],
-)  # fmt: skip
-def test_nothing_is_fetched_and_nothing_guessed(url: str) -> None:
-    with pytest.raises(InvalidFields) as refused:
-        read_file(url, "notes.txt", "inputs.0")
-    assert refused.value.param == "inputs.0"
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        data_url(b"%PDF-1.7", "application/pdf"),
-        data_url(b"text after all", "image/png"),
-        data_url(b"\xff\xfe\x00"),
-        data_url(b"a\x00b"),
-    ],
-)
-def test_what_is_no_text_is_said_to_be_none(url: str) -> None:
-    with pytest.raises(BadRequest, match=r"notes\.bin is not text") as refused:
-        read_file(url, "notes.bin", "inputs")
-    assert refused.value.code == "unsupported_media_type"
-
-
-def test_a_file_of_the_limit_is_read_and_one_beyond_it_is_not() -> None:
-    assert len(read_file(data_url(b"x" * MOST_FILE_BYTES), "notes.txt", "inputs")) == MOST_FILE_BYTES
-    with pytest.raises(TooLarge, match=r"notes\.txt"):
-        read_file(data_url(b"x" * (MOST_FILE_BYTES + 3)), "notes.txt", "inputs")
+def test_a_file_that_was_taken_before_is_read_as_far_as_it_can_be() -> None:
+    read = messages_of([said([file_part("data:text/plain;charset=klingon,50% off")])], [])
+    assert read == (Message(role="user", content=(TextChunk("\n[file: notes.txt]\n50% off\n[end of file]\n"),)),)
 
 
 def test_instructions_are_one_system_message_without_the_empty_ones() -> None:

@@ -3,24 +3,15 @@
 Attached text files go before the model as named files. Remote addresses never reach this room: the door refuses them.
 """
 
-import base64
-import binascii
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tramontane.features.assistant.files import read_file
 from tramontane.features.assistant.nouns import Entry, clean
 from tramontane.features.assistant.words import MOST_CHARACTERS
-from tramontane.foundation.errors import BadRequest, InvalidFields, TooLarge
 from tramontane.foundation.nouns import Chunk, ImageChunk, Message, TextChunk, ThinkingChunk, ToolCall
 
-MOST_FILE_BYTES = 1_000_000
 PREVIEW = 140
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.ASCII)
-TEXT_TYPES = frozenset({
-    "application/json", "application/xml", "application/yaml", "application/x-yaml", "application/toml",
-    "application/javascript", "application/x-sh", "application/sql", "application/octet-stream",
-})  # fmt: skip
 
 
 def text_of(body: dict[str, Any]) -> str:
@@ -35,38 +26,6 @@ def text_of(body: dict[str, Any]) -> str:
 
 def preview_of(text: str) -> str:
     return clean(" ".join(text[: PREVIEW * 4].split())[:PREVIEW])
-
-
-def read_file(url: str, name: str, field: str) -> str:
-    """The text of an attached file. Raises TooLarge, BadRequest (415) for what is no text, InvalidFields for no data URL."""
-    found = _DATA_URL.match(url)
-    if found is None:
-        raise InvalidFields.of(field, "only files sent along are read; send a data: URL, nothing is fetched")
-    kind = found[1] or "text/plain"
-    written = url[found.end() :]
-    if len(written) > MOST_FILE_BYTES * 4 // 3 + 4:
-        raise TooLarge(f"the file {name} is larger than {MOST_FILE_BYTES} bytes; send a shorter one", param=field)
-    if not kind.startswith("text/") and kind not in TEXT_TYPES:
-        raise _no_text(name, field)
-    try:
-        content = base64.b64decode(written, validate=True) if found[3] else written.encode()
-    except (binascii.Error, ValueError):
-        raise InvalidFields.of(field, f"the file {name} is not valid base64") from None
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise _no_text(name, field) from None
-    if "\x00" in text:
-        raise _no_text(name, field)
-    return text
-
-
-def _no_text(name: str, field: str) -> BadRequest:
-    message = (
-        f"the file {name} is not text in UTF-8; text files work (plain text, Markdown, code, CSV, JSON), "
-        "other documents do not yet"
-    )
-    return BadRequest(message, param=field, code="unsupported_media_type")
 
 
 def messages_of(entries: Iterable[Entry], instructions: Sequence[str]) -> tuple[Message, ...]:
@@ -127,9 +86,8 @@ def _chunk(part: dict[str, Any]) -> Chunk | None:
         return ImageChunk(address if isinstance(address, str) else str(address.get("url", "")))
     if kind == "document_url":
         name = str(part.get("document_name") or "file")
-        return TextChunk(
-            f"\n[file: {_one_line(name)}]\n{read_file(str(part['document_url']), name, 'inputs')}\n[end of file]\n"
-        )
+        text = read_file(str(part["document_url"]), name, "inputs", kept=True)
+        return TextChunk(f"\n[file: {_one_line(name)}]\n{text}\n[end of file]\n")
     return None
 
 

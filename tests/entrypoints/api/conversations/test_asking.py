@@ -216,6 +216,8 @@ async def test_attached_files_and_images_reach_the_model(client: httpx2.AsyncCli
         ({"type": "document_url", "document_url": "data:text/plain;base64,/////w=="}, 415),
         ({"type": "document_url", "document_url": "data:text/plain;base64,A" + "AAAA" * 400_000}, 413),
         ({"type": "document_url", "document_url": "data:text/plain;base64,!!"}, 422),
+        ({"type": "document_url", "document_url": "data:text/plain,50% off"}, 422),
+        ({"type": "document_url", "document_url": "data:text/plain;charset=klingon,x"}, 422),
     ],
 )
 async def test_attachments_that_cannot_be_read_are_refused(

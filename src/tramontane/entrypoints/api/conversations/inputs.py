@@ -9,7 +9,7 @@ import msgspec
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from tramontane.entrypoints.api.dialects.messages import ImagePart, Items, Name, Part, TextPart, ThinkingPart
-from tramontane.features.assistant.content import read_file
+from tramontane.features.assistant.files import read_file
 from tramontane.features.assistant.nouns import NewEntry
 from tramontane.foundation.errors import InvalidFields
 
