@@ -6,14 +6,16 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from tests.features.assistant.rooms import COLLEAGUE, ELSEWHERE, OWNER, entry, now_ns
+from tests.postgres import PostgresServer
 
 from tramontane.features.assistant import looking, search, store
 from tramontane.features.assistant.nouns import Conversation, Numbers, Owner
 from tramontane.features.assistant.words import fold
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.schema import migrate
 
 NUMBERS = Numbers(now_ns)
 
@@ -150,6 +152,46 @@ def test_a_name_that_fills_the_list_leaves_the_texts_unread(
         ids = [conversation(connection, name="Mistral") for _ in range(3)]
         monkeypatch.setattr(search, "_in_entries", None)
         assert found(connection, "mistral", 3) == ids[::-1]
+
+
+def test_what_was_kept_before_the_index_knew_owners_is_found_after(address: str) -> None:
+    opened = Database.open(address)
+    migrate(opened, lambda stage, done, total: None, target="0006")
+    with opened.write() as connection:
+        one = conversation(connection, name="Bora")
+        changed = say(connection, one, "the mistral")
+        say(connection, conversation(connection, COLLEAGUE), "the mistral", COLLEAGUE)
+    migrate(opened, lambda stage, done, total: None)
+    with opened.write() as connection:
+        assert found(connection, "mistral") == found(connection, "bora") == [one]
+        values = {"body": {"content": "the levant"}, "words": fold("the levant")}
+        store.change_entry(connection, OWNER, one, changed, values)
+        assert [found(connection, word) for word in ("mistral", "levant")] == [[], [one]]
+        store.remove(connection, OWNER, one)
+        assert [found(connection, word) for word in ("levant", "bora")] == [[], []]
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "indexed"), [("latest", False), ("beside others", False), ("every fifth", False), ("long ago", True)]
+)
+def test_postgresql_asks_its_index_only_for_what_is_not_near(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, place: str, indexed: bool
+) -> None:
+    """Its index brings every hit before the latest are known: half a second for a word that stands everywhere."""
+    monkeypatch.setattr(looking, "NEAR", 10)
+    opened, asked = Database.open(postgres.create()), []
+    migrate(opened, lambda stage, done, total: None)
+    event.listen(opened._engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    with opened.write() as connection:
+        for turn in range(30):
+            holds = {"every fifth": turn % 5 == 0, "long ago": turn < 10}.get(place, True)
+            say(connection, conversation(connection), "the mistral" if holds else "nothing")
+            for _ in range(20 if place == "beside others" and turn == 29 else 1):
+                say(connection, conversation(connection, COLLEAGUE), "the mistral", COLLEAGUE)
+        assert len(found(connection, "mistral", 5)) == 5
+    assert any(looking._ALL["search_entry"].text.split("WHERE")[0] in statement for statement in asked) == indexed
+    opened.close()
 
 
 def test_long_bodies_never_stand_in_memory_together(database: Database) -> None:

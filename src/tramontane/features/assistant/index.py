@@ -22,6 +22,8 @@ _FORGET = {
         "INSERT INTO search_entry (search_entry, rowid, scope, words) VALUES ('delete', :number, :scope, :words)"
     ),
 }
+# Whoever counts already does it for us.
+_COUNT = text("ANALYZE (SKIP_LOCKED) conversation, conversation_entry, search_conversation, search_entry")
 
 
 def learn(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -41,6 +43,12 @@ def learn_again(connection: Connection, table: Table, where: Sequence[Any]) -> N
     if connection.dialect.name == "sqlite":
         query = select(table.c.number, table.c.scope, table.c.words).where(*where)
         learn(connection, table, [row._asdict() for row in connection.execute(query)])
+
+
+def count_rows(connection: Connection) -> None:
+    """Many rows came at once: PostgreSQL's planner is told now, or it walks whole workspaces until its upkeep comes by."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_COUNT)
 
 
 def _tell(connection: Connection, statement: Any, rows: Sequence[dict[str, Any]]) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import text
 from tests.entrypoints.api.conversations.conftest import Clients
 from tests.entrypoints.api.conversations.test_asking import append, last_ask, start, texts, tree
 from tests.fakes.assistant import COLLEAGUE_KEY, STRANGER_KEY
 from tests.fakes.doors import OTHER_KEY
 from tests.fakes.engine_room import FakeRoom
+
+from tramontane.foundation.store.database import Database
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>\"';--\u202e"
 
@@ -423,6 +426,19 @@ async def test_a_refused_upload_says_which_case_it_is(client: httpx2.AsyncClient
 )
 async def test_hostile_uploads_are_bounded(client: httpx2.AsyncClient, upload: bytes, status: int) -> None:
     await brought(client, upload, status)
+
+
+async def test_a_database_knows_at_once_what_a_large_import_brought(
+    client: httpx2.AsyncClient, database: Database
+) -> None:
+    """PostgreSQL's planner walks whole workspaces until somebody has counted the rows, which its own upkeep does later."""
+    (one, *_) = openwebui()
+    export = [one | {"id": f"chat-{place}"} for place in range(60)]
+    assert (await brought(client, json.dumps(export).encode()))["imported"] == 60
+    if database.kind == "postgresql":
+        with database.read() as connection:
+            rows = connection.execute(text("SELECT reltuples FROM pg_class WHERE relname = 'conversation'"))
+            assert rows.scalar_one() == 60
 
 
 async def test_a_tree_that_goes_in_circles_is_cut(client: httpx2.AsyncClient) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -12,13 +13,14 @@ from tramontane.entrypoints.api.answers import json_response
 from tramontane.entrypoints.api.conversations.settings import checked_setting
 from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.entrypoints.api.presence import ClientGone
-from tramontane.features.assistant import exporting, importing, store
+from tramontane.features.assistant import exporting, importing, index, store
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import Owner
-from tramontane.foundation.errors import BadRequest, Conflict, InvalidFields, Overloaded
+from tramontane.foundation.errors import BadRequest, Conflict, InvalidFields, Overloaded, TramontaneError
 
 PAGE = 10
 MOST_AT_ONCE = 4
+MANY = 50
 SLOWEST_UPLOAD_S = 300
 _HEAD = msgspec.json.encode({"format": exporting.FORMAT, "version": exporting.VERSION})[:-1] + b',"conversations":['
 
@@ -56,6 +58,10 @@ class Imports:
             imported += await assistant.write(
                 importing.write_portion, owner, portion, assistant.numbers, assistant.clock.now_ns()
             )
+        if imported >= MANY:
+            # It is in already, whatever becomes of this.
+            with suppress(TramontaneError):
+                await assistant.write(index.count_rows)
         known = sum(len(portion) for portion in reading.portions) - imported
         result = {"source": reading.source, "imported": imported, "skipped": known + reading.unread}
         return json_response(result | {"problems": reading.problems})
