@@ -3,9 +3,9 @@
 import time
 
 from playwright.sync_api import Browser, expect
-from tests.browser.chat import Chat
+from tests.browser.chat import MODEL, Chat
 from tests.browser.people import Person
-from tests.browser.scripted_server import ScriptedServer
+from tests.browser.scripted_server import SEER, ScriptedServer
 
 # What the last answer held at each frame, as far as it changed.
 WATCH_GROWTH = """() => {
@@ -44,13 +44,31 @@ def test_stop_keeps_what_came_and_ends_the_computing(chat: Chat, scripted: Scrip
 def test_another_answer_and_back_to_the_one_before(chat: Chat, person: Person) -> None:
     chat.ask("first words")
     chat.button("chat.regenerate").click()
-    chat.page.get_by_role("menuitem", name="scripted").click()
     expect(chat.answers.last.get_by_text("2/2")).to_be_visible()
     chat.finished()
     chat.answers.last.get_by_role("button", name=chat.word("chat.previousVersion")).click()
     expect(chat.answers.last.get_by_text("1/2")).to_be_visible()
     entries = person.call("GET", f"/v1/conversations/{chat.kept()}/history?tree=true")["entries"]
     assert [entry["type"] for entry in entries].count("message.output") == 2
+
+
+def test_another_answer_by_keyboard_and_from_another_model(chat: Chat, scripted: ScriptedServer) -> None:
+    chat.ask("first words")
+    chat.button("chat.regenerate").press("Enter")
+    expect(chat.answers.last.get_by_text("2/2")).to_be_visible()
+    chat.finished()
+    expect(chat.field).to_be_focused()
+    chat.button("chat.regenerateWith").press("ArrowDown")
+    expect(chat.page.get_by_role("menuitem", name=MODEL, exact=True)).to_have_count(0)
+    expect(chat.page.get_by_role("menuitem").first).to_be_focused()
+    chat.page.get_by_role("menuitem", name=SEER).press("Enter")
+    expect(chat.answers.last.get_by_text("3/3")).to_be_visible()
+    expect(chat.page.get_by_role("article", name=chat.word("chat.answerOf", model=SEER))).to_be_visible()
+    chat.finished()
+    chat.page.keyboard.press("Control+k")
+    chat.page.get_by_role("dialog").get_by_role("combobox").fill(chat.word("chat.regenerate"))
+    chat.page.keyboard.press("Enter")
+    expect(chat.answers.last.get_by_text("4/4")).to_be_visible()
 
 
 def test_an_edited_question_is_a_branch_and_the_old_one_stays(chat: Chat) -> None:

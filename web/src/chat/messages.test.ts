@@ -45,6 +45,20 @@ describe('the messages', () => {
     expect(names(page)).toEqual(expect.arrayContaining(['Copy', 'Edit', 'Answer again']));
   });
 
+  it('answer again at one press, and only while nothing is being written', () => {
+    const { chat, page } = show();
+    chat.model = 'm';
+    vi.advanceTimersByTime(1000);
+    flushSync();
+    const again = vi.spyOn(chat, 'regenerate').mockResolvedValue();
+    const button = page.querySelector<HTMLButtonElement>('[aria-label="Answer again"]')!;
+    button.click();
+    expect(again.mock.calls.map(([entry, model]) => [entry.id, model])).toEqual([['a1', undefined]]);
+    chat.live = new Live();
+    flushSync();
+    expect(button.disabled).toBe(true);
+  });
+
   it('send no edit while an answer is being written, and keep its words', async () => {
     const { chat, page } = show();
     vi.advanceTimersByTime(1000);
