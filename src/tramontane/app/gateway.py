@@ -1,4 +1,7 @@
-"""The gateway process: doors over the engine in one event loop, from the bound port to the last request's end."""
+"""The gateway process: doors over the engine in one event loop, from the bound port to the last request's end.
+
+It ends when it is told to, and makes way when a restore wants the store; `standing_aside` is what it does then.
+"""
 
 import asyncio
 import contextlib
@@ -25,6 +28,7 @@ from tramontane.foundation.clock import Clock
 from tramontane.foundation.errors import Misconfigured, TramontaneError
 from tramontane.foundation.settings import Settings
 from tramontane.foundation.store.errors import StoreInUse
+from tramontane.foundation.store.lease import is_wanted
 from tramontane.records.access.callers import Callers
 
 LOOK_S = 1.0
@@ -33,9 +37,24 @@ log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 
 
-async def run_gateway(settings: Settings, clock: Clock, records: Opened, listener: socket.socket, say: Say) -> None:
-    """Serve until stopped. Raises Misconfigured when the store has become unsafe to write to."""
-    stop = asyncio.Event()
+class Leaving:
+    """Why the gateway ends: told to stop, or, with `for_restore`, only until the store may be used again."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.for_restore = False
+
+    def make_way(self) -> None:
+        self.for_restore = not self.stop.is_set()
+        self.stop.set()
+
+
+async def run_gateway(settings: Settings, clock: Clock, records: Opened, listener: socket.socket, say: Say) -> bool:
+    """Serve until stopped; True when only a restore was made way for.
+
+    Raises Misconfigured when the store has become unsafe to write to.
+    """
+    leaving = Leaving()
     async with (
         opened_engine(settings, clock, records) as engine,
         _callers(records, clock) as callers,
@@ -55,14 +74,14 @@ async def run_gateway(settings: Settings, clock: Clock, records: Opened, listene
             required=_wanted(settings, records), bound_host=settings.host, clock=clock,
             drain=drain,
         )  # fmt: skip
-        serving = asyncio.create_task(serve(doors, listener, stop))
+        serving = asyncio.create_task(serve(doors, listener, leaving.stop))
         watching = [
-            asyncio.create_task(_keep_fresh(records, stop)),
+            asyncio.create_task(_keep_fresh(settings, records, leaving)),
             asyncio.create_task(_load(engine, settings, records, clock, say)),
         ]
         _welcome(settings, records, listener, await first_link(records, accounts), say)
         try:
-            with _stopping(doors, settings, stop, serving, say), contextlib.suppress(asyncio.CancelledError):
+            with _stopping(doors, settings, leaving, serving, say), contextlib.suppress(asyncio.CancelledError):
                 await serving
         finally:
             for task in watching:
@@ -70,19 +89,21 @@ async def run_gateway(settings: Settings, clock: Clock, records: Opened, listene
             await asyncio.gather(*watching, return_exceptions=True)
     if records.database.unsafe:
         raise Misconfigured(f"stopped because the store is unsafe to write to: {records.database.unsafe}")
+    return leaving.for_restore
 
 
 @contextmanager
 def _stopping(
-    doors: Doors, settings: Settings, stop: asyncio.Event, serving: asyncio.Task[bool], say: Say
+    doors: Doors, settings: Settings, leaving: Leaving, serving: asyncio.Task[bool], say: Say
 ) -> Iterator[None]:
     """The first signal lets open requests end, the second cuts them."""
 
     def on_signal() -> None:
-        if stop.is_set():
+        leaving.for_restore = False
+        if leaving.stop.is_set():
             serving.cancel()
             return
-        stop.set()
+        leaving.stop.set()
         if doors.drain.inside:
             say(
                 f"Stopping: {doors.drain.inside} open requests may end within {settings.http.drain_s} s; "
@@ -129,20 +150,22 @@ async def _studio(settings: Settings, records: Opened, engine: Engine, clock: Cl
         await studio.close()
 
 
-async def _keep_fresh(records: Opened, stop: asyncio.Event) -> None:
-    """See models and aliases changed by commands, and end when writing is no longer safe."""
+async def _keep_fresh(settings: Settings, records: Opened, leaving: Leaving) -> None:
+    """See models and aliases changed by commands; end when writing is no longer safe, or a restore wants the store."""
     readable = True
     while True:
         await asyncio.sleep(LOOK_S)
         if records.database.unsafe:
-            stop.set()
+            leaving.stop.set()
         try:
             await records.database.run(records.lease.keep)
+            if await records.database.run(is_wanted, records.database, settings.home):
+                raise StoreInUse("a restore asks for the store")
             await records.database.run(records.catalogue.refresh)
             readable = True
         except StoreInUse:
-            log.error("the database is being restored, so this server stops; start it again when that is done")
-            stop.set()
+            log.warning("the store is to be restored: open requests may end within %s s", settings.http.drain_s)
+            leaving.make_way()
             return
         except TramontaneError:
             pass  # the store has said so in the log

@@ -6,6 +6,7 @@ Each command loads only what it needs: a key is made without a web framework, a 
 import asyncio
 import functools
 import logging
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -25,8 +26,8 @@ from tramontane.foundation.nouns import Caller
 from tramontane.foundation.progress import ProgressReport, silent
 from tramontane.foundation.settings import Settings, load_settings
 from tramontane.foundation.store.database import Database
-from tramontane.foundation.store.errors import NoDatabase
-from tramontane.foundation.store.lease import leased
+from tramontane.foundation.store.errors import NoDatabase, StoreInUse
+from tramontane.foundation.store.lease import leased, restoring, taken_over
 from tramontane.records.access.invitations import Invitations
 from tramontane.records.access.keys import Keys
 from tramontane.records.access.people import People
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 EMBEDDED_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
 OPERATOR = "operator"
+LETTING_GO_S = 15
+"""How long a server may take to close what it has open, after its requests have had their `http.drain_s`."""
 
 
 class Installation:
@@ -80,22 +83,34 @@ class Installation:
                 yield engine, _operator(records)
 
     def serve(self, report: ProgressReport, say: Callable[[str], None]) -> None:
-        """Bind, open, fetch what is missing, then serve in one event loop until stopped."""
+        """Bind, open, fetch what is missing, then serve in one event loop until stopped; anew after each restore."""
         import uvloop
 
-        from tramontane.app.gateway import run_gateway
+        from tramontane.app.standing_aside import stand_aside
         from tramontane.entrypoints.api import listen
 
         logging.getLogger("tramontane").setLevel(self.settings.log_level.upper())
         setproctitle.setproctitle("tramontane: gateway")
         make_home(self.settings)
-        with (
-            closing(listen(self.settings.host, self.settings.port)) as listener,
-            self._records(report, first_key=True) as records,
-        ):
-            self._fetch_embedded(records, report, say)
-            uvloop.run(run_gateway(self.settings, self._clock, records, listener, say))
+        with closing(listen(self.settings.host, self.settings.port)) as listener:
+            while self._serve_once(listener.dup(), report, say):
+                say("Making way for a restore; callers are asked to come back.")
+                if not uvloop.run(stand_aside(self.settings, listener.dup())):
+                    break
         say("Stopped.")
+
+    def _serve_once(self, listener: socket.socket, report: ProgressReport, say: Callable[[str], None]) -> bool:
+        """Serve until stopped; True when a restore has the store, or was made way for."""
+        import uvloop
+
+        from tramontane.app.gateway import run_gateway
+
+        try:
+            with closing(listener), self._records(report, first_key=True) as records:
+                self._fetch_embedded(records, report, say)
+                return uvloop.run(run_gateway(self.settings, self._clock, records, listener, say))
+        except StoreInUse:
+            return True
 
     def backup(self, target: Path, report: ProgressReport) -> str:
         from tramontane.foundation.store.backup import backup
@@ -115,11 +130,10 @@ class Installation:
         from tramontane.foundation.store.restore import restore
 
         make_home(self.settings)
-        with (
-            closing(Database.open(self.settings.sqlalchemy_url)) as database,
-            leased(database, self.settings.home, alone=True),
-        ):
-            manifest = restore(archive, database, Blobs(self.settings.blobs), report, replace=replace)
+        home, patience_s = self.settings.home, self.settings.http.drain_s + LETTING_GO_S
+        with closing(Database.open(self.settings.sqlalchemy_url)) as database, restoring(database, home):
+            alone = functools.partial(taken_over, database, home, patience_s, report)
+            manifest = restore(archive, database, Blobs(self.settings.blobs), report, replace=replace, alone=alone)
         rows = sum(table.rows for table in manifest.tables.values())
         return f"restored {rows} rows of {len(manifest.tables)} tables and {len(manifest.blobs)} files"
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from tramontane.foundation.store.backup import backup
 from tramontane.foundation.store.blobs import Blobs
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.errors import StorageFailed, StoreInUse
-from tramontane.foundation.store.lease import leased
+from tramontane.foundation.store.lease import is_wanted, leased, restoring, taken_over
 from tramontane.foundation.store.restore import restore
 from tramontane.foundation.store.schema import current_revision, head_revision, migrate
 from tramontane.foundation.store.scope import Scope
@@ -238,6 +239,78 @@ def test_many_may_use_a_store_and_one_alone_may_replace_it(address: str, tmp_pat
         pass
     here.close()
     there.close()
+
+
+def test_who_takes_over_asks_and_waits_until_all_have_made_way(address: str, tmp_path: Path) -> None:
+    here, there = Database.open(address), Database.open(address)
+    reports: list[str] = []
+    with ExitStack() as serving:
+        serving.enter_context(leased(here, tmp_path))
+        assert not is_wanted(here, tmp_path)
+
+        def waiting(stage: str, done: int, total: int) -> None:
+            assert is_wanted(here, tmp_path)
+            reports.append(stage)
+            if len(reports) == 3:
+                serving.close()
+
+        with taken_over(there, tmp_path, 20, waiting):
+            assert is_wanted(here, tmp_path)
+            with pytest.raises(StoreInUse, match="being restored"), leased(here, tmp_path):
+                pass
+    assert len(reports) == 3
+    with leased(here, tmp_path):
+        assert not is_wanted(here, tmp_path)
+        with pytest.raises(StoreInUse, match="in use"), taken_over(there, tmp_path, 0.3, quiet):
+            pass
+        assert not is_wanted(here, tmp_path)
+    here.close()
+    there.close()
+
+
+def test_one_restore_at_a_time(address: str, tmp_path: Path) -> None:
+    here, there = Database.open(address), Database.open(address)
+    with (
+        restoring(here, tmp_path),
+        leased(there, tmp_path),
+        pytest.raises(StoreInUse, match="another restore"),
+        restoring(there, tmp_path),
+    ):
+        pass
+    with restoring(there, tmp_path):
+        pass
+    here.close()
+    there.close()
+
+
+def test_others_work_on_until_all_is_ready_and_their_work_stands_when_the_target_stays_in_use(
+    saved: Path, full: Database, blobs: Blobs, tmp_path: Path
+) -> None:
+    @contextmanager
+    def never() -> Iterator[None]:
+        add(full, "meanwhile")
+        raise StoreInUse("somebody does not let go")
+        yield
+
+    with pytest.raises(StoreInUse):
+        restore(saved, full, blobs, quiet, replace=True, alone=never)
+    assert (names(full), contents(blobs)) == (PRECIOUS | {"meanwhile"}, OLD)
+    assert not list(tmp_path.rglob("*.restoring*"))
+
+
+def test_what_was_filled_while_one_waited_is_not_overwritten_unasked(saved: Path, address: str, tmp_path: Path) -> None:
+    database = Database.open(address)
+    migrate(database, quiet)
+
+    @contextmanager
+    def late() -> Iterator[None]:
+        add(database, "late")
+        yield
+
+    with pytest.raises(Conflict, match="not empty"):
+        restore(saved, database, Blobs((tmp_path / "none").as_uri()), quiet, alone=late)
+    assert names(database) == {"late"}
+    database.close()
 
 
 def test_a_lease_is_taken_again_after_its_connection_broke(address: str, tmp_path: Path) -> None:

@@ -2,6 +2,6 @@
 
 from tramontane.entrypoints.api.application import build_app
 from tramontane.entrypoints.api.ports import Doors, ModelCard
-from tramontane.entrypoints.api.server import listen, serve
+from tramontane.entrypoints.api.server import listen, serve, turn_away
 
-__all__ = ["Doors", "ModelCard", "build_app", "listen", "serve"]
+__all__ = ["Doors", "ModelCard", "build_app", "listen", "serve", "turn_away"]

@@ -5,15 +5,19 @@ Knows uvicorn and the drain; signals and what stands behind the doors are the ca
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from tramontane.entrypoints.api.application import build_app
+from tramontane.entrypoints.api.closed import Closed
 from tramontane.entrypoints.api.connection import bounded_connection
 from tramontane.entrypoints.api.ports import Doors
+from tramontane.foundation.errors import Overloaded
 from tramontane.foundation.listening import bound, refused
+from tramontane.foundation.settings import HttpSettings
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
@@ -44,10 +48,33 @@ async def serve(doors: Doors, listener: socket.socket, stop: asyncio.Event) -> b
 
     True when all of them did; the others are cut. The listener is closed at the end.
     """
+    ended = True
+
+    async def drain() -> None:
+        nonlocal ended
+        doors.drain.begin()
+        ended = await doors.drain.wait(doors.settings.drain_s)
+
+    await _run(build_app(doors), doors.settings, listener, stop, drain)
+    return ended
+
+
+async def turn_away(refusal: Overloaded, settings: HttpSettings, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Refuse every request with `refusal` until `stop` is set. The listener is closed at the end."""
+    await _run(Closed(refusal), settings, listener, stop, _at_once)
+
+
+async def _run(
+    app: ASGIApp,
+    settings: HttpSettings,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    drain: Callable[[], Awaitable[None]],
+) -> None:
     config = uvicorn.Config(
-        build_app(doors),
+        app,
         loop="none",
-        http=bounded_connection(doors.settings),
+        http=bounded_connection(settings),
         ws="none",
         lifespan="off",
         access_log=False,
@@ -62,11 +89,13 @@ async def serve(doors: Doors, listener: socket.socket, stop: asyncio.Event) -> b
     stopped = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        doors.drain.begin()
-        ended = await doors.drain.wait(doors.settings.drain_s)
+        await drain()
         server.should_exit = True
         await running
     finally:
         stopped.cancel()
         listener.close()
-    return ended
+
+
+async def _at_once() -> None:
+    """Nothing is open that would be worth waiting for."""

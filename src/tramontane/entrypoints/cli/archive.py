@@ -23,7 +23,10 @@ def backup(application: Application, target: Path) -> None:
 @click.option("--replace", is_flag=True, help="Overwrite what the data folder or database holds now.")
 @click.pass_obj
 def restore(application: Application, archive: Path, replace: bool) -> None:
-    """Check ARCHIVE and bring it back, into SQLite or PostgreSQL as the settings say. Stop the server before."""
+    """Check ARCHIVE and bring it back, into SQLite or PostgreSQL as the settings say.
+
+    A server may run: it lets its open requests end, asks callers to come back while the data is replaced, and goes on.
+    """
     with shown_progress() as report:
         summary = application.restore(archive, replace, report)
     click.echo(summary, err=True)

@@ -1,13 +1,13 @@
 """Brings a backup back, into either database. Says done only after reading back every row and file it wrote.
 
-The archive is checked whole before the target is touched, and the target changes at one moment or not at all. Nobody else
-may use the store meanwhile (see `lease`). Blocking.
+The archive is checked whole before the target is touched, and the target changes at one moment or not at all. While it
+does, nobody else may use the store (see `lease`); until then others may work on. Blocking.
 """
 
 import itertools
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, cast
 
@@ -30,25 +30,35 @@ DEPENDED_ON = "2BP01"
 
 
 def restore(
-    source: Path, database: Database, blobs: Blobs, report: ProgressReport, *, replace: bool = False
+    source: Path,
+    database: Database,
+    blobs: Blobs,
+    report: ProgressReport,
+    *,
+    replace: bool = False,
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Manifest:
     """Fill an empty database and blob store from `source`, then bring the tables up to date.
 
-    All or nothing: until the new rows are in and read back, the old ones stand, and only our own tables go. Raises
-    BadRequest for a damaged or foreign archive and for one of a newer release, Conflict when the target holds something
-    and `replace` does not say that it may go, or holds what is not ours to replace.
+    All or nothing: until the new rows are in and read back, the old ones stand, and only our own tables go. `alone` is
+    entered when everything that can be made ready beside others is, and keeps them out while the target changes; one
+    restore at a time, which is the caller's to see to. Raises BadRequest for a damaged or foreign archive and for one
+    of a newer release, Conflict when the target holds something and `replace` does not say that it may go, or holds
+    what is not ours to replace, and what `alone` raises.
     """
     with _opened(source) as tar:
         manifest = _checked(tar, report)
         _require_room(database, blobs, replace)
-        added = _add_blobs(tar, manifest, blobs, report)
-        try:
-            _fill(tar, manifest, database, report)
-        except BaseException:
-            for path in added:
-                blobs.delete_path(path)
-            raise
-        _settle_blobs(tar, manifest, blobs)
+        with _made_ready(tar, manifest, database, report) as put_in_place, alone():
+            _require_room(database, blobs, replace)
+            added = _add_blobs(tar, manifest, blobs, report)
+            try:
+                put_in_place()
+            except BaseException:
+                for path in added:
+                    blobs.delete_path(path)
+                raise
+            _settle_blobs(tar, manifest, blobs)
     return manifest
 
 
@@ -113,13 +123,15 @@ def _held(database: Database) -> tuple[list[str], list[str]]:
     return used, sorted(names - own)
 
 
-def _fill(tar: tarfile.TarFile, manifest: Manifest, database: Database, report: ProgressReport) -> None:
-    """Put the new tables in the old ones' place: on PostgreSQL in one transaction, on SQLite by one rename."""
+@contextmanager
+def _made_ready(
+    tar: tarfile.TarFile, manifest: Manifest, database: Database, report: ProgressReport
+) -> Iterator[Callable[[], None]]:
+    """What puts the new tables in the old ones' place: on SQLite one rename of a file that is whole by then, on
+    PostgreSQL one transaction that brings them in as well.
+    """
     if database.kind == "postgresql":
-        with database.write() as connection:
-            postgresql.lock_schema(connection)
-            _drop_own(connection)
-            _build(tar, manifest, connection, report)
+        yield lambda: _fill(tar, manifest, database, report)
         return
     path = sqlite.file_of(database.url)
     beside = path.with_name(path.name + BESIDE)
@@ -131,10 +143,16 @@ def _fill(tar: tarfile.TarFile, manifest: Manifest, database: Database, report: 
                 _build(tar, manifest, connection, report)
         finally:
             fresh.close()
-        database.become(beside)
-    except BaseException:
+        yield lambda: database.become(beside)
+    finally:
         _remove(beside)
-        raise
+
+
+def _fill(tar: tarfile.TarFile, manifest: Manifest, database: Database, report: ProgressReport) -> None:
+    with database.write() as connection:
+        postgresql.lock_schema(connection)
+        _drop_own(connection)
+        _build(tar, manifest, connection, report)
 
 
 def _drop_own(connection: Connection) -> None:

@@ -1,0 +1,67 @@
+"""While a restore has the store the port stays open, everything is refused in its shape, and it ends by itself."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tramontane.app.records import make_home
+from tramontane.app.standing_aside import stand_aside
+from tramontane.entrypoints.api import listen
+from tramontane.foundation.progress import silent
+from tramontane.foundation.settings import Settings
+from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.lease import taken_over
+
+
+@asynccontextmanager
+async def aside(
+    address: str, home: Path, taken: ExitStack
+) -> AsyncIterator[tuple[aiohttp.ClientSession, asyncio.Task[bool]]]:
+    """A client of a gateway that stands aside while `taken` holds the store."""
+    make_home(Settings(home=home))
+    database = Database.open(address)
+    with taken, listen("127.0.0.1", 0) as listener:
+        taken.callback(database.close)
+        taken.enter_context(taken_over(database, home, 1, silent))
+        port = listener.getsockname()[1]
+        settings = Settings(home=home, database_url=address)
+        standing = asyncio.create_task(stand_aside(settings, listener.dup()))
+        async with (
+            asyncio.timeout(30),
+            aiohttp.ClientSession(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+        ):
+            yield client, standing
+            await standing
+
+
+async def test_callers_are_refused_until_the_store_is_free(address: str, tmp_path: Path) -> None:
+    taken = ExitStack()
+    async with aside(address, tmp_path / "home", taken) as (client, standing):
+        async with client.post("/v1/chat/completions", json={}) as mistral:
+            assert (mistral.status, (await mistral.json())["code"]) == (503, "restoring")
+            assert mistral.headers["retry-after"] == "5" and mistral.headers["mistral-correlation-id"]
+        async with client.get("/openai/v1/models") as openai:
+            assert (openai.status, (await openai.json())["error"]["code"]) == (503, "restoring")
+        async with client.get("/", headers={"accept": "text/html,*/*"}) as page:
+            assert (page.status, page.headers["refresh"]) == (503, "5") and "being restored" in await page.text()
+        async with client.get("/readyz") as ready, client.get("/healthz") as health:
+            assert (ready.status, health.status, await health.json()) == (503, 200, {"status": "ok"})
+        assert not standing.done()
+        taken.close()
+        assert await standing is True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_ends_when_told_to(number: signal.Signals, tmp_path: Path) -> None:
+    taken = ExitStack()
+    async with aside(f"sqlite:///{tmp_path / 'home' / 't.db'}", tmp_path / "home", taken) as (client, standing):
+        async with client.get("/healthz") as health:
+            assert health.status == 200
+        os.kill(os.getpid(), number)
+        assert await standing is False
