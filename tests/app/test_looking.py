@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
+from tramontane.app import installation
 from tramontane.app.installation import Installation
 from tramontane.app.records import opened_records
 from tramontane.entrypoints.cli import command_line
@@ -98,7 +99,11 @@ def test_an_older_database_is_not_migrated_by_looking_and_can_be_saved_first(
     database.close()
 
 
-def test_a_restore_waits_for_nobody_and_says_what_to_stop(run: Run, address: str, home: Path) -> None:
+def test_a_restore_says_what_to_stop_when_somebody_does_not_make_way(
+    run: Run, address: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAMONTANE_HTTP__DRAIN_S", "0")
+    monkeypatch.setattr(installation, "LETTING_GO_S", 0.5)
     archive = str(home.parent / "b.tar")
     run("key", "create", "app")
     assert run("backup", archive).exit_code == 0
