@@ -11,5 +11,9 @@ def new_id(prefix: str, length: int = 22) -> str:
 
 
 def random_word(length: int) -> str:
-    """`length` random letters and digits from the operating system's generator."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+    """`length` random letters and digits from the operating system's generator, which is asked once."""
+    drawn, letters = secrets.randbelow(len(ALPHABET) ** length), []
+    for _ in range(length):
+        drawn, place = divmod(drawn, len(ALPHABET))
+        letters.append(ALPHABET[place])
+    return "".join(letters)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import BinaryExpression, Connection
 from tests.features.assistant.rooms import COLLEAGUE, ELSEWHERE, OWNER, Begun, asked, entry, now_ns, parents, path_to
 
 from tramontane.features.assistant import projects, store
@@ -322,3 +322,24 @@ def test_a_question_with_a_file_is_shown_by_its_text_and_asked_with_the_file(dat
         turn = Begun(connection).start(mixed)
         assert store.one(connection, OWNER, turn.conversation.conversation_id).preview == "of it"
     assert "inside" in said(turn.messages)[0]
+
+
+def test_no_statement_of_a_later_turn_is_put_together_anew(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes longer than to run it, and the first token waits."""
+    made: list[object] = []
+    make = BinaryExpression.__init__
+
+    def counted(self: object, *args: object, **fields: object) -> None:
+        made.append(args)
+        make(self, *args, **fields)  # type: ignore[arg-type]
+
+    with database.write() as connection:
+        begun = Begun(connection)
+        first = begun.start("hello", send_key="first")
+        begun.end(first)
+        for number in range(2):
+            made.clear()
+            monkeypatch.setattr(BinaryExpression, "__init__", counted)
+            begun.end(begun.go_on(first.conversation.conversation_id, "hello", send_key=f"later {number}"))
+            monkeypatch.undo()
+    assert not made

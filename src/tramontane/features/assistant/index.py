@@ -4,10 +4,12 @@ Our SQLite connections trust no schema, which keeps full-text tables out of trig
 forget a row it must be told the very words it knew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Table, text
+
+from tramontane.features.assistant import statements
 
 _LEARN = {
     "conversation": text("INSERT INTO search_conversation (rowid, scope, words) VALUES (:number, :scope, :words)"),
@@ -31,18 +33,20 @@ def learn(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) 
     _tell(connection, _LEARN[table.name], rows)
 
 
-def forget(connection: Connection, table: Table, where: Sequence[Any]) -> None:
+def forget(connection: Connection, table: Table, place: Mapping[str, Any]) -> None:
     """Rows will go or change."""
     if connection.dialect.name == "sqlite":
-        query = select(table.c.number, table.c.scope, table.c.words).where(*where)
-        _tell(connection, _FORGET[table.name], [row._asdict() for row in connection.execute(query)])
+        _tell(connection, _FORGET[table.name], _known(connection, table, place))
 
 
-def learn_again(connection: Connection, table: Table, where: Sequence[Any]) -> None:
+def learn_again(connection: Connection, table: Table, place: Mapping[str, Any]) -> None:
     """Rows have changed since `forget`."""
     if connection.dialect.name == "sqlite":
-        query = select(table.c.number, table.c.scope, table.c.words).where(*where)
-        learn(connection, table, [row._asdict() for row in connection.execute(query)])
+        learn(connection, table, _known(connection, table, place))
+
+
+def _known(connection: Connection, table: Table, place: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [row._asdict() for row in statements.look(connection, table, ("number", "scope", "words"), place)]
 
 
 def count_rows(connection: Connection) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, case, delete, func, insert, literal, null, select, update
 
-from tramontane.features.assistant import index
+from tramontane.features.assistant import index, statements
 from tramontane.features.assistant.nouns import Conversation, Entry, Owner
 from tramontane.features.assistant.tables import conversation, document, document_version, entry, share
 from tramontane.foundation.errors import NotFound
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
+_CONVERSATION_KEY = ("organisation_id", "workspace_id", "conversation_id")
 _CONVERSATION_JSON = ("tools", "completion_args", "metadata")
 _ENTRY_JSON = ("body", "usage")
 _CONVERSATION_COLUMNS = [conversation.c[name] for name in Conversation.__struct_fields__]
@@ -47,7 +48,7 @@ _ONE_LOCKED = _ONE.with_for_update()
 
 def _path_query() -> Any:
     """Built once: a walk's statement takes longer to put together than to run."""
-    here = [entry.c[name] == bindparam(name) for name in ("organisation_id", "workspace_id", "conversation_id")]
+    here = [entry.c[name] == bindparam(name) for name in _CONVERSATION_KEY]
     first = select(entry.c.entry_id, entry.c.parent_id, literal(0).label("depth")).where(
         *here, entry.c.entry_id == bindparam("entry_id")
     )
@@ -59,6 +60,8 @@ def _path_query() -> Any:
 
 
 _PATH = _path_query()
+_OLD = (entry.c.send_key.is_not(None), entry.c.created_ns < bindparam("since_ns"))
+_FORGOTTEN = update(entry).where(*statements.equal(entry, _CONVERSATION_KEY), *_OLD).values(send_key=None)
 
 
 def inside(table: Table, owner: Owner) -> tuple[Any, ...]:
@@ -68,6 +71,18 @@ def inside(table: Table, owner: Owner) -> tuple[Any, ...]:
 
 def _of(table: Table, owner: Owner, conversation_id: str) -> tuple[Any, ...]:
     return (*inside(table, owner), table.c.conversation_id == conversation_id)
+
+
+def _place(owner: Owner, conversation_id: str, **more: str) -> dict[str, Any]:
+    """Where the rows of a conversation are."""
+    return {
+        "organisation_id": owner.organisation_id, "workspace_id": owner.workspace_id,
+        "conversation_id": conversation_id, **more,
+    }  # fmt: skip
+
+
+def _owned(owner: Owner, conversation_id: str) -> dict[str, Any]:
+    return _place(owner, conversation_id, owner_id=owner.owner_id)
 
 
 def one(connection: Connection, owner: Owner, conversation_id: str, *, lock: bool = False) -> Conversation:
@@ -94,39 +109,39 @@ def add(connection: Connection, owner: Owner, one: Conversation, words: str) -> 
 
 def change(connection: Connection, owner: Owner, conversation_id: str, values: Mapping[str, Any]) -> int:
     """Set columns of one conversation of this owner; gives 0 when there is none of that id."""
-    where = (*_of(conversation, owner, conversation_id), conversation.c.owner_id == owner.owner_id)
-    return _changed(connection, conversation, where, _encoded(dict(values), _CONVERSATION_JSON))
+    place = _owned(owner, conversation_id)
+    return _changed(connection, conversation, place, _encoded(dict(values), _CONVERSATION_JSON))
 
 
 def settle(
     connection: Connection, owner: Owner, conversation_id: str, opened_id: str, head_id: str, now_ns: int
 ) -> None:
     """An answer is over: the branch that waited for it ends in its last entry."""
-    columns = conversation.c
-    where = (*_of(conversation, owner, conversation_id), columns.owner_id == owner.owner_id)
-    moved = update(conversation).where(*where, columns.head_entry_id == opened_id)
-    connection.execute(moved.values(head_entry_id=head_id))
-    over = update(conversation).where(*where, columns.running_entry_id == opened_id)
-    connection.execute(over.values(running_entry_id=None, updated_ns=now_ns))
+    place = _owned(owner, conversation_id)
+    if head_id != opened_id:
+        statements.change(connection, conversation, {**place, "head_entry_id": opened_id}, {"head_entry_id": head_id})
+    over = {"running_entry_id": None, "updated_ns": now_ns}
+    statements.change(connection, conversation, {**place, "running_entry_id": opened_id}, over)
 
 
 def name(connection: Connection, owner: Owner, conversation_id: str, name: str, words: str) -> None:
     """Give a conversation the name a model found, unless somebody named it meanwhile."""
-    where = _of(conversation, owner, conversation_id)
-    query = select(conversation.c.named_by).where(*where).with_for_update()
+    query = select(conversation.c.named_by).where(*_of(conversation, owner, conversation_id)).with_for_update()
     if connection.execute(query).scalar_one_or_none() == "":
-        _changed(connection, conversation, where, {"name": name, "named_by": "model", "words": words})
+        values = {"name": name, "named_by": "model", "words": words}
+        _changed(connection, conversation, _place(owner, conversation_id), values)
 
 
 def remove(connection: Connection, owner: Owner, conversation_id: str) -> None:
     """The conversation and everything that hangs on it."""
+    place = _place(owner, conversation_id)
     for table in (entry, conversation):
-        index.forget(connection, table, _of(table, owner, conversation_id))
+        index.forget(connection, table, place)
     documents = select(document.c.document_id).where(*_of(document, owner, conversation_id)).scalar_subquery()
     versions = (*inside(document_version, owner), document_version.c.document_id.in_(documents))
     connection.execute(delete(document_version).where(*versions))
     for table in (document, share, entry, conversation):
-        connection.execute(delete(table).where(*_of(table, owner, conversation_id)))
+        statements.remove(connection, table, place)
 
 
 def taken_origins(connection: Connection, owner: Owner, origins: Sequence[str]) -> set[str]:
@@ -137,11 +152,14 @@ def taken_origins(connection: Connection, owner: Owner, origins: Sequence[str]) 
     return set(connection.execute(query).scalars())
 
 
-def forget_origin(connection: Connection, owner: Owner, origin: str, before_ns: int) -> None:
-    """Free the name of a sending whose conversation is older."""
-    columns = conversation.c
-    where = (*inside(conversation, owner), columns.owner_id == owner.owner_id, columns.origin == origin)
-    connection.execute(update(conversation).where(*where, columns.created_ns < before_ns).values(origin=None))
+def begun_since(connection: Connection, owner: Owner, origin: str, since_ns: int) -> bool:
+    """Whether a sending of that name began a conversation of this owner; the name of an older one is free again."""
+    place = {**msgspec.structs.asdict(owner), "origin": origin}
+    created_ns = statements.look(connection, conversation, ("created_ns",), place).scalar_one_or_none()
+    if created_ns is not None and created_ns < since_ns:
+        statements.change(connection, conversation, place, {"origin": None})
+        return False
+    return created_ns is not None
 
 
 def listed(
@@ -171,10 +189,7 @@ def add_entries(
     connection: Connection, owner: Owner, conversation_id: str, rows: Sequence[tuple[Entry, str]], send_key: str | None
 ) -> None:
     """Add entries with the words they are found by. `send_key` marks the last of them."""
-    fixed = {
-        "organisation_id": owner.organisation_id, "workspace_id": owner.workspace_id,
-        "conversation_id": conversation_id, "scope": owner.scope, "send_key": None,
-    }  # fmt: skip
+    fixed = {**_place(owner, conversation_id), "scope": owner.scope, "send_key": None}
     values = [{**fixed, **_encoded(msgspec.structs.asdict(one), _ENTRY_JSON), "words": words} for one, words in rows]
     if values:
         values[-1]["send_key"] = send_key
@@ -185,16 +200,16 @@ def add_entries(
 def change_entry(
     connection: Connection, owner: Owner, conversation_id: str, entry_id: str, values: Mapping[str, Any]
 ) -> int:
-    where = (*_of(entry, owner, conversation_id), entry.c.entry_id == entry_id)
-    return _changed(connection, entry, where, _encoded(dict(values), _ENTRY_JSON))
+    place = _place(owner, conversation_id, entry_id=entry_id)
+    return _changed(connection, entry, place, _encoded(dict(values), _ENTRY_JSON))
 
 
 def keep_running(
     connection: Connection, owner: Owner, conversation_id: str, entry_id: str, body: Mapping[str, Any]
 ) -> int:
     """What there is so far of an answer; 0 once it is over, for a keeping that comes late must not undo the end."""
-    where = (*_of(entry, owner, conversation_id), entry.c.entry_id == entry_id, entry.c.status == "running")
-    return _changed(connection, entry, where, _encoded({"body": dict(body)}, _ENTRY_JSON))
+    place = _place(owner, conversation_id, entry_id=entry_id, status="running")
+    return _changed(connection, entry, place, _encoded({"body": dict(body)}, _ENTRY_JSON))
 
 
 def one_entry(connection: Connection, owner: Owner, conversation_id: str, entry_id: str) -> Entry | None:
@@ -203,26 +218,19 @@ def one_entry(connection: Connection, owner: Owner, conversation_id: str, entry_
     return _entry(row) if row else None
 
 
-def sent(connection: Connection, owner: Owner, conversation_id: str, send_key: str) -> bool:
-    query = select(entry.c.entry_id).where(*_of(entry, owner, conversation_id), entry.c.send_key == send_key)
-    return connection.execute(query).first() is not None
-
-
-def forget_sent(connection: Connection, owner: Owner, conversation_id: str, before_ns: int) -> None:
-    """Free the names of all sendings to a conversation that are older."""
-    where = (*_of(entry, owner, conversation_id), entry.c.send_key.is_not(None), entry.c.created_ns < before_ns)
-    connection.execute(update(entry).where(*where).values(send_key=None))
+def sent_since(connection: Connection, owner: Owner, conversation_id: str, send_key: str, since_ns: int) -> bool:
+    """Whether a sending of that name came to this conversation; the names of all older ones are free again."""
+    place = _place(owner, conversation_id)
+    connection.execute(_FORGOTTEN, {**statements.at(place), "since_ns": since_ns})
+    place["send_key"] = send_key
+    return statements.look(connection, entry, ("entry_id",), place).first() is not None
 
 
 def path(connection: Connection, owner: Owner, conversation_id: str, entry_id: str | None) -> list[Entry]:
     """The entries from the first to this one, in order."""
     if entry_id is None:
         return []
-    values = {
-        "organisation_id": owner.organisation_id, "workspace_id": owner.workspace_id,
-        "conversation_id": conversation_id, "entry_id": entry_id,
-    }  # fmt: skip
-    return [_entry(row) for row in connection.execute(_PATH, values)]
+    return [_entry(row) for row in connection.execute(_PATH, _place(owner, conversation_id, entry_id=entry_id))]
 
 
 def kept_characters(connection: Connection, owner: Owner, conversation_id: str) -> int:
@@ -237,14 +245,14 @@ def tree(connection: Connection, owner: Owner, conversation_id: str) -> list[Ent
     return [_entry(row) for row in connection.execute(query)]
 
 
-def _changed(connection: Connection, table: Table, where: Sequence[Any], values: Mapping[str, Any]) -> int:
+def _changed(connection: Connection, table: Table, place: Mapping[str, Any], values: Mapping[str, Any]) -> int:
     """The index follows when the words change."""
     found = "words" in values
     if found:
-        index.forget(connection, table, where)
-    changed = connection.execute(update(table).where(*where).values(values)).rowcount
+        index.forget(connection, table, place)
+    changed = statements.change(connection, table, place, values)
     if found:
-        index.learn_again(connection, table, where)
+        index.learn_again(connection, table, place)
     return changed
 
 

@@ -85,10 +85,10 @@ class Turns:
         if turn.model is not None:
             one = msgspec.structs.replace(one, model=turn.model)
         # One that is not kept is not remembered either, and runs in a transaction that may not write.
-        if turn.send_key is not None and turn.store:
-            store.forget_sent(connection, owner, conversation_id, self._now_ns() - SEND_KEY_NS)
-            if store.sent(connection, owner, conversation_id, turn.send_key):
-                raise already_sent()
+        since_ns = self._now_ns() - SEND_KEY_NS
+        key = turn.send_key if turn.store else None
+        if key is not None and store.sent_since(connection, owner, conversation_id, key, since_ns):
+            raise already_sent()
         _check_room(connection, owner, one, turn)
         before = self._before(connection, owner, one, turn.from_entry_id)
         instructions = _instructions(connection, owner, one)
@@ -129,8 +129,7 @@ class Turns:
         """Write a new conversation down under the name of its sending. Raises Conflict for a second one within a day."""
         if sending is not None:
             one = msgspec.structs.replace(one, origin=sending)
-            store.forget_origin(connection, owner, sending, self._now_ns() - SEND_KEY_NS)
-            if store.taken_origins(connection, owner, [sending]):
+            if store.begun_since(connection, owner, sending, self._now_ns() - SEND_KEY_NS):
                 raise already_sent()
         try:
             store.add(connection, owner, one, fold(one.name or ""))
