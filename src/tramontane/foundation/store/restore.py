@@ -70,8 +70,8 @@ def _checked(tar: tarfile.TarFile, report: ProgressReport) -> Manifest:
     for path in manifest.blobs:
         checked_path(path)
     total = len(archive.expected(manifest))
-    for position, name in enumerate(archive.verify(tar, manifest), 1):
-        report(f"checking {name}", position, total)
+    for position, _ in enumerate(archive.verify(tar, manifest), 1):
+        report("checking the archive", position, total)
     return manifest
 
 
@@ -97,7 +97,7 @@ def _require_room(database: Database, blobs: Blobs, replace: bool) -> None:
     if (used or paths) and not replace:
         what = ", ".join([*used, *(["files"] if paths else [])])
         raise Conflict(
-            f"the target is not empty (it has {what}); restore into a new one, or say that it may be replaced"
+            f"the target is not empty (it has {what}); restore into a new one, or let it be replaced with --replace"
         )
     if foreign and database.kind == "sqlite":
         raise Conflict(
@@ -256,7 +256,7 @@ def _check_tables(manifest: Manifest, connection: Connection, tables: list[Table
             rows += 1
         if (rows, content.hexdigest()) != (entry.rows, entry.content):
             raise BadRequest(f"table {name} arrived changed ({rows} rows of {entry.rows}); restore again")
-        report(f"reading back {name}", position, len(manifest.tables))
+        report("reading back", position, len(manifest.tables))
 
 
 def _batches(rows: Iterator[dict[str, object]]) -> Iterator[list[dict[str, object]]]:
