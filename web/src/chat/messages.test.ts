@@ -59,6 +59,21 @@ describe('the messages', () => {
     expect(button.disabled).toBe(true);
   });
 
+  it('let the sign of waiting move only when there is something to wait for', () => {
+    const { chat, page } = show();
+    chat.live = new Live();
+    chat.liveId = 'a1';
+    flushSync();
+    const dot = page.querySelector('.dot')!;
+    expect(dot.classList).not.toContain('long');
+    vi.advanceTimersByTime(1000);
+    flushSync();
+    expect(dot.classList).toContain('long');
+    chat.live.add('Hello');
+    flushSync();
+    expect(page.querySelector('.dot')).toBeNull();
+  });
+
   it('send no edit while an answer is being written, and keep its words', async () => {
     const { chat, page } = show();
     vi.advanceTimersByTime(1000);
