@@ -32,8 +32,8 @@ async def authenticate(secret: str) -> Caller:
     return caller_named(known[secret])
 
 
-def assistant_doors(database: Database, room: FakeRoom, **fields: Any) -> Doors:
-    assistant = Assistant(database, room, SystemClock())
+def assistant_doors(database: Database, room: FakeRoom, most_kept_bytes: int | None = None, **fields: Any) -> Doors:
+    assistant = Assistant(database, room, SystemClock(), most_kept_bytes)
     return Doors(engine=room, assistant=assistant, authenticate=authenticate, models=cards_of, **fields)
 
 

@@ -59,7 +59,7 @@ async def run_gateway(settings: Settings, clock: Clock, records: Opened, listene
         opened_engine(settings, clock, records) as engine,
         _callers(records, clock) as callers,
         opened_accounts(settings, clock, records) as accounts,
-        _assistant(records, engine, clock) as assistant,
+        _assistant(settings, records, engine, clock) as assistant,
         _studio(settings, records, engine, clock) as studio,
     ):
         drain = Drain()
@@ -131,9 +131,9 @@ async def _callers(records: Opened, clock: Clock) -> AsyncIterator[Callers]:
 
 
 @asynccontextmanager
-async def _assistant(records: Opened, engine: Engine, clock: Clock) -> AsyncIterator[Assistant]:
+async def _assistant(settings: Settings, records: Opened, engine: Engine, clock: Clock) -> AsyncIterator[Assistant]:
     """Closed before the engine and the database, so that answers cut short are still written down."""
-    assistant = Assistant(records.database, engine, clock)
+    assistant = Assistant(records.database, engine, clock, settings.assistant.max_kept_bytes)
     try:
         yield assistant
     finally:

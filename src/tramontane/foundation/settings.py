@@ -96,6 +96,14 @@ class SessionSettings(_Section):
     absolute_days: int = Field(default=90, ge=1, le=365)
 
 
+class AssistantSettings(_Section):
+    """What people keep."""
+
+    max_kept_bytes: Positive = Field(
+        default=2_000_000_000, description="of one person's conversations in a workspace, files included"
+    )
+
+
 class HubSettings(_Section):
     """A model hub to pull from; nothing is contacted unless a pull names it."""
 
@@ -126,6 +134,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     queue: QueueSettings = QueueSettings()
     sessions: SessionSettings = SessionSettings()
+    assistant: AssistantSettings = AssistantSettings()
     hub: HubSettings = HubSettings()
 
     @field_validator("home")

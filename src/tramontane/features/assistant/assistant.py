@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from tramontane.engine.facade import Answer, EngineRoom
-from tramontane.features.assistant import content, store
+from tramontane.features.assistant import content, keeping, store
 from tramontane.features.assistant.answering import Run
 from tramontane.features.assistant.completion import ask_for
 from tramontane.features.assistant.naming import name_for
@@ -26,20 +26,27 @@ from tramontane.foundation.nouns import Caller
 from tramontane.foundation.store.database import Database
 
 CLOSE_S = 5.0
+BEGUN_BYTES = keeping.weight([{"content": ""}])
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 Begin = Callable[[Connection, Owner, str], Turn]
 
 
 class Assistant:
-    """Conversations of one installation. `runner_id` names this start of the gateway in what it writes."""
+    """Conversations of one installation. `runner_id` names this start of the gateway in what it writes.
 
-    def __init__(self, database: Database, engine: EngineRoom, clock: Clock) -> None:
+    `most_kept_bytes` bounds what one owner keeps in a workspace; None is no limit.
+    """
+
+    def __init__(
+        self, database: Database, engine: EngineRoom, clock: Clock, most_kept_bytes: int | None = None
+    ) -> None:
         self.database = database
         self.clock = clock
         self.numbers = Numbers(clock.now_ns)
         self.runner_id = new_id("run", 12)
         self._engine = engine
+        self._most_kept_bytes = most_kept_bytes
         self._live: set[str] = set()
         self._runs: dict[str, Run] = {}
         self._opening: dict[str, Turn] = {}
@@ -60,6 +67,16 @@ class Assistant:
         """`work(connection, *args)` in a transaction that changes. Raises NotFound for an id that cannot be one."""
         _check_ids(args)
         return await self.database.run_write(self._writing, work, args)
+
+    async def add(self, work: Callable[..., Result], owner: Owner, *args: object) -> Result:
+        """As `write`, for what adds to what its owner keeps. Raises Conflict (history_full) when that is too much."""
+
+        def within_limit(connection: Connection, *given: object) -> Result:
+            made = work(connection, owner, *given)
+            keeping.check(keeping.held(connection, owner), self._most_kept_bytes)
+            return made
+
+        return await self.write(within_limit, *args)
 
     async def start(self, caller: Caller, new: NewConversation, turn: NewTurn) -> Run:
         """Begin a conversation. Returns once the engine may run it; nothing is kept of one it refuses."""
@@ -131,6 +148,7 @@ class Assistant:
 
     async def _open(self, caller: Caller, new: NewTurn, begin: Begin, output_id: str, begun_ns: int) -> Run:
         """The engine is asked while the disk still takes the turn down; nothing goes out before both are there."""
+        begin = self._counted(new, begin) if new.store else begin
         turn, saved = await self._begun(new.store, begin, Owner.of(caller), output_id)
         one = turn.conversation
         args = one.completion_args if new.completion_args is None else new.completion_args
@@ -155,6 +173,21 @@ class Assistant:
             self._unwanted.discard(output_id)
             run.stop()
         return run
+
+    def _counted(self, new: NewTurn, begin: Begin) -> Begin:
+        """The same, with what it writes counted as its owner's. Raises Conflict (history_full)."""
+
+        def counted(connection: Connection, owner: Owner, output_id: str) -> Turn:
+            turn = begin(connection, owner, output_id)
+            if turn.began and turn.head_id is not None:  # made of another conversation, with copies of its entries
+                # Without the answer to be, which counts when it is there.
+                size_bytes = keeping.measured(connection, owner, turn.conversation.conversation_id) - BEGUN_BYTES
+            else:
+                size_bytes = keeping.weight(one.body for one in new.inputs)
+            keeping.check(keeping.grow(connection, owner, size_bytes), self._most_kept_bytes)
+            return turn
+
+        return counted
 
     def _give_up_waiting(self, owner: Owner, conversation_id: str) -> bool:
         """Have the turns that still wait for the engine end as soon as it would begin; False when none waits."""
@@ -202,7 +235,7 @@ class Assistant:
         if not turn.stored:
             return
         if turn.began:
-            await self.write(store.remove, turn.owner, turn.conversation.conversation_id)
+            await self.write(keeping.remove, turn.owner, turn.conversation.conversation_id)
         else:
             said = clean(error.message)
             values = {"status": "failed", "error_code": error.code, "error_message": said, "send_key": None}
@@ -243,6 +276,8 @@ class Assistant:
             parent_id = one.entry_id
         store.add_entries(connection, owner, conversation_id, rows, None)
         store.settle(connection, owner, conversation_id, turn.output_id, parent_id, first.completed_ns or 0)
+        # What was answered is kept, whatever the limit.
+        keeping.grow(connection, owner, keeping.weight(one.body for one in entries))
 
     def _reading(self, work: Callable[..., Result], args: tuple[object, ...]) -> Result:
         with self.database.read() as connection:
@@ -295,4 +330,4 @@ def _name(connection: Connection, turn: Turn, name: str) -> None:
 
 def _remove(connection: Connection, owner: Owner, conversation_id: str) -> None:
     store.one(connection, owner, conversation_id, lock=True)
-    store.remove(connection, owner, conversation_id)
+    keeping.remove(connection, owner, conversation_id)

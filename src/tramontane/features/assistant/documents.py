@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from tramontane.features.assistant import store
+from tramontane.features.assistant import keeping, store
 from tramontane.features.assistant.nouns import Owner
 from tramontane.features.assistant.tables import document, document_version
 from tramontane.foundation.errors import Conflict, NotFound
@@ -73,6 +73,7 @@ def add(connection: Connection, owner: Owner, conversation_id: str, new: NewDocu
     connection.execute(insert(document), {**msgspec.structs.asdict(owner), **msgspec.structs.asdict(made)})
     first = Version(version=1, content=new.content, author=new.author, created_ns=now_ns)
     _add_version(connection, owner, made.document_id, first)
+    keeping.grow(connection, owner, len(first.content.encode()))
     return made
 
 
@@ -99,7 +100,9 @@ def add_version(
         raise Conflict(message, code="document_full")
     number = found.version + 1
     _add_version(connection, owner, document_id, msgspec.structs.replace(version, version=number))
-    return _changed(connection, owner, found, {"version": number, "updated_ns": version.created_ns})
+    changed = _changed(connection, owner, found, {"version": number, "updated_ns": version.created_ns})
+    keeping.grow(connection, owner, len(version.content.encode()))
+    return changed
 
 
 def rename(
@@ -113,8 +116,10 @@ def rename(
 def remove(connection: Connection, owner: Owner, conversation_id: str, document_id: str) -> None:
     """Raises NotFound."""
     _document(connection, owner, conversation_id, document_id, lock=True)
+    size_bytes = keeping.measured_document(connection, owner, document_id)
     for table in (document_version, document):
         connection.execute(delete(table).where(*store.inside(table, owner), table.c.document_id == document_id))
+    keeping.shrink(connection, owner, size_bytes)
 
 
 def _characters(connection: Connection, owner: Owner, document_id: str) -> int:

@@ -138,3 +138,12 @@ document_version = Table(
     _text("author"),
     _time("created_ns"),
 )
+# A running count beside the rows themselves: summing up one person's would read all that they keep.
+kept_bytes = Table(
+    "kept_bytes",
+    metadata,
+    _key("organisation_id"),
+    _key("workspace_id"),
+    _key("owner_id"),
+    Column("bytes", BigInteger, nullable=False),
+)

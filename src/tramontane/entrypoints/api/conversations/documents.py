@@ -83,9 +83,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
             content=clean(body.content), entry_id=body.entry_id, author=body.author,
         )  # fmt: skip
         owner = Owner.of(request.state.caller)
-        return json_response(
-            document_shape(await assistant.write(documents.add, owner, conversation_id, new, now_ns()))
-        )
+        return json_response(document_shape(await assistant.add(documents.add, owner, conversation_id, new, now_ns())))
 
     @routes.get(PATH + "/{document_id}", tags=["documents"], summary="A document with its versions")
     @needs_inference
@@ -100,7 +98,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     async def write(request: Request, conversation_id: str, document_id: str, body: VersionBody) -> Response:
         owner = Owner.of(request.state.caller)
         version = Version(version=0, content=clean(body.content), author=body.author, created_ns=now_ns())
-        changed = await assistant.write(
+        changed = await assistant.add(
             documents.add_version, owner, conversation_id, document_id, body.base_version, version
         )
         return json_response(document_shape(changed))

@@ -55,7 +55,7 @@ class Imports:
         reading = await asyncio.to_thread(importing.read_upload, upload, checked_setting)
         imported = 0
         for portion in reading.portions:
-            imported += await assistant.write(
+            imported += await assistant.add(
                 importing.write_portion, owner, portion, assistant.numbers, assistant.clock.now_ns()
             )
         if imported >= MANY:

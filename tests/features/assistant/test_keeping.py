@@ -1,0 +1,169 @@
+"""How much each person keeps: the count says what the rows hold after every verb, and beyond the limit nothing is added."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import insert
+from tests.fakes.doors import scripted
+from tests.fakes.engine_room import FakeRoom
+from tests.fakes.model_server import FakeModelServer
+from tests.features.assistant.rooms import Begun
+
+from tramontane.features.assistant import documents, importing, keeping, store
+from tramontane.features.assistant.assistant import Assistant
+from tramontane.features.assistant.documents import NewDocument, Version
+from tramontane.features.assistant.imports.nouns import Imported, Node
+from tramontane.features.assistant.nouns import NewConversation, NewEntry, NewTurn, Owner
+from tramontane.features.assistant.tables import document, document_version
+from tramontane.foundation.clock import SystemClock
+from tramontane.foundation.errors import Conflict
+from tramontane.foundation.ids import new_id
+from tramontane.foundation.nouns import Caller
+from tramontane.foundation.store import schema
+from tramontane.foundation.store.database import Database
+
+CALLER = Caller(organisation_id="org", workspace_id="ws", principal_id="p", key_id="key")
+COLLEAGUE = Caller(organisation_id="org", workspace_id="ws", principal_id="q", key_id="other")
+OWNER = Owner.of(CALLER)
+NEW = NewConversation(model="fake", name="Named")
+MOST = 20_000
+
+
+@pytest.fixture
+async def assistant(database: Database) -> AsyncIterator[Assistant]:
+    made = Assistant(database, FakeRoom(FakeModelServer("fake", script=scripted)), SystemClock(), MOST)
+    yield made
+    await made.close()
+
+
+def turn(words: str, **fields: object) -> NewTurn:
+    entry = NewEntry(kind="message.input", role="user", body={"content": words})
+    return NewTurn(request_id=new_id("req"), inputs=(entry,), **fields)  # type: ignore[arg-type]
+
+
+async def start(assistant: Assistant, words: str, caller: Caller = CALLER) -> str:
+    run = await assistant.start(caller, NEW, turn(words))
+    await run.finished()
+    return run.turn.conversation.conversation_id
+
+
+async def go_on(assistant: Assistant, conversation_id: str, words: str, **fields: object) -> None:
+    await (await assistant.go_on(CALLER, conversation_id, turn(words, **fields))).finished()
+
+
+async def counted(assistant: Assistant) -> int:
+    return await assistant.read(keeping.held, OWNER)
+
+
+async def there(assistant: Assistant) -> int:
+    """What the rows hold, conversation by conversation."""
+    ids = await assistant.read(store.ids, OWNER)
+    return sum([await assistant.read(keeping.measured, OWNER, one) for one in ids])
+
+
+async def agree(assistant: Assistant) -> int:
+    """The count, which must be what is there."""
+    count, rows = await counted(assistant), await there(assistant)
+    assert count == rows
+    return count
+
+
+async def test_the_count_says_what_is_there_after_every_verb(assistant: Assistant) -> None:
+    first = await start(assistant, "héllo")
+    one = await agree(assistant)
+    assert one > 0
+    await go_on(assistant, first, "and more")
+    two = await agree(assistant)
+    assert two > one
+    restarted = await assistant.restart(CALLER, first, turn("otherwise"))
+    await restarted.finished()
+    three = await agree(assistant)
+    assert three > two
+    made = await assistant.add(documents.add, OWNER, first, NewDocument(title="t", kind="code", content="é" * 100), 1)
+    version = Version(version=0, content="b" * 50, author="person", created_ns=2)
+    await assistant.add(documents.add_version, OWNER, first, made.document_id, 1, version)
+    assert await agree(assistant) == three + 250
+    await assistant.write(documents.remove, OWNER, first, made.document_id)
+    assert await agree(assistant) == three
+    await assistant.add(documents.add, OWNER, first, NewDocument(title="t", kind="code", content="x" * 100), 1)
+    await assistant.forget(OWNER, first)
+    assert 0 < await agree(assistant) < three
+    await assistant.forget(OWNER, restarted.turn.conversation.conversation_id)
+    assert await agree(assistant) == 0
+
+
+async def test_what_is_not_kept_and_what_the_engine_refuses_counts_for_nothing(assistant: Assistant) -> None:
+    await (await assistant.start(CALLER, NEW, turn("a secret", store=False))).finished()
+    assert await counted(assistant) == 0
+    with pytest.raises(Exception, match="unknown"):
+        await assistant.start(CALLER, NewConversation(model="unknown"), turn("to nobody"))
+    assert await agree(assistant) == 0
+
+
+async def test_beyond_the_limit_nothing_is_added_until_something_is_deleted(assistant: Assistant) -> None:
+    first = await start(assistant, "x" * 15_000)
+    for adding in (
+        assistant.start(CALLER, NEW, turn("y" * 6_000)),
+        assistant.go_on(CALLER, first, turn("y" * 6_000)),
+        assistant.restart(CALLER, first, turn("y")),
+        assistant.add(documents.add, OWNER, first, NewDocument(title="t", kind="code", content="y" * 6_000), 1),
+        assistant.add(importing.write_portion, OWNER, [brought("y" * 6_000)], assistant.numbers, 1),
+    ):
+        with pytest.raises(Conflict, match="delete") as refused:
+            await adding
+        assert refused.value.code == "history_full"
+    await agree(assistant)
+    assert await assistant.read(store.ids, OWNER) == [first]
+    await (await assistant.go_on(CALLER, first, turn("y" * 6_000, store=False))).finished()
+    await start(assistant, "a colleague's" * 500, COLLEAGUE)
+    await assistant.forget(OWNER, first)
+    await start(assistant, "y" * 6_000)
+    await agree(assistant)
+
+
+def brought(words: str) -> Imported:
+    node = Node(node_id="n", parent_id=None, kind="message.input", role="user", body={"content": words})
+    return Imported(origin=f"test:{words[:5]}", name="brought", nodes=[node], head_id="n")
+
+
+async def test_what_is_brought_in_counts_once(assistant: Assistant) -> None:
+    for written in (1, 0):
+        work = assistant.add(importing.write_portion, OWNER, [brought("été" * 100)], assistant.numbers, 1)
+        assert await work == written
+        assert await agree(assistant) > 500
+
+
+async def test_many_turns_at_once_are_all_counted(assistant: Assistant) -> None:
+    first = await start(assistant, "the first")
+    at = (await assistant.read(store.tree, OWNER, first))[0].entry_id
+    await asyncio.gather(
+        *(start(assistant, f"number {number}") for number in range(8)),
+        *(go_on(assistant, first, f"branch {number}", from_entry_id=at) for number in range(8)),
+    )
+    await agree(assistant)
+
+
+def test_the_step_counts_what_was_there_before(address: str) -> None:
+    database = Database.open(address)
+    schema.migrate(database, quiet, target="0007")
+    with database.write() as connection:
+        one = Begun(connection, OWNER).start("héllo").conversation
+        Begun(connection, Owner("org", "elsewhere", OWNER.owner_id)).start("not his here")
+        place = {"organisation_id": OWNER.organisation_id, "workspace_id": OWNER.workspace_id, "document_id": "doc"}
+        row = {
+            "conversation_id": one.conversation_id, "owner_id": OWNER.owner_id, "title": "t", "kind": "code",
+            "version": 1, "created_ns": 1, "updated_ns": 1,
+        }  # fmt: skip
+        connection.execute(insert(document), place | row)
+        version = {"version": 1, "content": "é" * 10, "author": "person", "created_ns": 1}
+        connection.execute(insert(document_version), place | version)
+    schema.migrate(database, quiet)
+    with database.read() as connection:
+        count = keeping.held(connection, OWNER)
+        assert count == keeping.measured(connection, OWNER, one.conversation_id) > 20
+    database.close()
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    pass
