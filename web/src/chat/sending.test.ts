@@ -5,6 +5,7 @@ import { draftsKey } from '../api/kept';
 import { setLanguage } from '../i18n/index.svelte';
 import { Chat } from './chat.svelte';
 import Composer from './Composer.svelte';
+import { Drafts } from './drafts';
 
 const encoder = new TextEncoder();
 
@@ -68,6 +69,22 @@ describe('sending', () => {
     dispatchEvent(new Event('pagehide'));
     expect(draft()).toBeUndefined();
     await unmount(shown);
+  });
+
+  it('leaves no draft of what was sent to whoever comes back at once', async () => {
+    const one = chat();
+    const kept = new Drafts(localStorage, '');
+    kept.keep('c', 'Hi');
+    server(() => {});
+    const shown = mount(Composer, { target: document.body, props: { chat: one } });
+    await tick();
+    const field = document.querySelector('textarea')!;
+    expect(field.value).toBe('Hi');
+    field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }));
+    await tick();
+    expect(kept.read('c')).toBe('Hi');
+    await unmount(shown);
+    expect(kept.read('c')).toBe('');
   });
 
   it('shows the first word before it tells other tabs', async () => {
