@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 from sqlalchemy import delete, select
 from tests.entrypoints.api.conversations.conftest import Clients
@@ -15,6 +17,7 @@ from tests.fakes.doors import KEY, OTHER_KEY
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer
 
+from tramontane.entrypoints.api import answers
 from tramontane.entrypoints.api.conversations import transfer
 from tramontane.features.assistant import documents, turns
 from tramontane.features.assistant.assistant import Assistant
@@ -172,3 +175,20 @@ async def test_a_slow_upload_keeps_nobody_else_from_importing(client_of: Clients
         finish.set()
         assert (await slow).status_code == 200
         assert (await mine.post(path, content=export)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["history", "history?tree=true", "messages"])
+async def test_a_conversation_is_written_out_beside_the_loop(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Nobody's words wait for the hundred megabytes of another's."""
+    begun = await start(client)
+    written: list[bool] = []
+
+    def watched(content: Any) -> bytes:
+        written.append(threading.current_thread() is threading.main_thread())
+        return msgspec.json.encode(content)
+
+    monkeypatch.setattr(answers, "_encode", watched)
+    assert (await client.get(f"/v1/conversations/{begun['conversation_id']}/{path}")).status_code == 200
+    assert written and not any(written)

@@ -1,17 +1,19 @@
 """Looking at conversations: lists, one, its history as a path or as a tree, its messages, and search."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from tramontane.entrypoints.api.answers import json_response
-from tramontane.entrypoints.api.conversations.shapes import conversation_shape, entry_shape, node_shape
+from tramontane.entrypoints.api.answers import encoded_response, json_response, with_list
+from tramontane.entrypoints.api.conversations.shapes import IsLive, conversation_shape, entry_shape, node_shape
 from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.features.assistant import reading, search, store
 from tramontane.features.assistant.assistant import Assistant
-from tramontane.features.assistant.nouns import Owner, clean
+from tramontane.features.assistant.nouns import Conversation, Entry, Owner, clean
 from tramontane.features.assistant.reading import Wanted
 from tramontane.foundation.clock import iso_time
 from tramontane.foundation.errors import InvalidFields
@@ -105,19 +107,32 @@ def _add_histories(routes: APIRouter, assistant: Assistant) -> None:
     @routes.get("/v1/conversations/{conversation_id}/history", tags=["conversations"], summary="Its entries")
     @needs_inference
     async def history(request: Request, conversation_id: str) -> Response:
-        whole = flag_of(request, "tree") is True
-        one, entries = await assistant.read(reading.history, Owner.of(request.state.caller), conversation_id, whole)
-        shown = {"object": "conversation.history", "conversation_id": one.conversation_id}
-        if whole:
-            nodes = [node_shape(entry, live) for entry in entries]
-            return json_response(shown | {"head_entry_id": one.head_entry_id, "entries": nodes})
-        return json_response(shown | {"entries": [entry_shape(entry) for entry in entries]})
+        owner, whole = Owner.of(request.state.caller), flag_of(request, "tree") is True
+        found = await assistant.read(reading.history, owner, conversation_id, whole)
+        return encoded_response(await asyncio.to_thread(_tree if whole else _path, *found, live))
 
     @routes.get("/v1/conversations/{conversation_id}/messages", tags=["conversations"], summary="Its messages")
     @needs_inference
     async def messages(request: Request, conversation_id: str) -> Response:
-        one, entries = await assistant.read(reading.history, Owner.of(request.state.caller), conversation_id, False)
-        shown = [entry_shape(entry) for entry in entries if entry.kind in MESSAGES]
-        return json_response(
-            {"object": "conversation.messages", "conversation_id": one.conversation_id, "messages": shown}
-        )
+        owner = Owner.of(request.state.caller)
+        found = await assistant.read(reading.history, owner, conversation_id, False)
+        return encoded_response(await asyncio.to_thread(_messages, *found))
+
+
+# A conversation may hold a hundred megabytes: what is sent of it is written beside the event loop.
+def _path(one: Conversation, entries: Sequence[Entry], live: IsLive) -> bytes:
+    return with_list(_history_of(one), "entries", map(entry_shape, entries))
+
+
+def _tree(one: Conversation, entries: Sequence[Entry], live: IsLive) -> bytes:
+    head = _history_of(one) | {"head_entry_id": one.head_entry_id}
+    return with_list(head, "entries", (node_shape(entry, live) for entry in entries))
+
+
+def _history_of(one: Conversation) -> dict[str, Any]:
+    return {"object": "conversation.history", "conversation_id": one.conversation_id}
+
+
+def _messages(one: Conversation, entries: Sequence[Entry]) -> bytes:
+    shown = {"object": "conversation.messages", "conversation_id": one.conversation_id}
+    return with_list(shown, "messages", (entry_shape(entry) for entry in entries if entry.kind in MESSAGES))
