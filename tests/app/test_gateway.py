@@ -2,6 +2,8 @@
 for a restore."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ from sqlalchemy import make_url
 
 from tramontane.app import gateway
 from tramontane.app.gateway import Leaving
+from tramontane.entrypoints.api.drain import Drain
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.progress import silent
 from tramontane.foundation.settings import Settings
@@ -92,6 +95,19 @@ def test_who_is_told_to_stop_does_not_come_back() -> None:
     leaving.stop.set()
     leaving.make_way()
     assert not leaving.for_restore
+
+
+async def test_the_first_signal_leaves_requests_their_time_even_while_making_way(tmp_path: Path) -> None:
+    leaving, serving = Leaving(), asyncio.create_task(asyncio.sleep(20, result=True))
+    doors: Any = SimpleNamespace(drain=Drain())
+    leaving.make_way()
+    with gateway._stopping(doors, Settings(home=tmp_path), leaving, serving, lambda text: None):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.05)
+        assert not leaving.for_restore and not serving.cancelling()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait({serving})
+    assert serving.cancelled()
 
 
 async def test_an_unreadable_row_does_not_end_the_watch(

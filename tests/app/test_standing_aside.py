@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tramontane.app import standing_aside
 from tramontane.app.records import make_home
 from tramontane.app.standing_aside import stand_aside
 from tramontane.entrypoints.api import listen
@@ -65,3 +66,17 @@ async def test_it_ends_when_told_to(number: signal.Signals, tmp_path: Path) -> N
             assert health.status == 200
         os.kill(os.getpid(), number)
         assert await standing is False
+
+
+async def test_a_signal_that_comes_while_the_doors_close_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def closing_doors(refusal: object, settings: object, listener: object, stop: asyncio.Event) -> None:
+        await stop.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(standing_aside, "turn_away", closing_doors)
+    settings = Settings(home=tmp_path)
+    with listen("127.0.0.1", 0) as listener:
+        assert await stand_aside(settings, listener) is False

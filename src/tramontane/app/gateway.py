@@ -43,6 +43,7 @@ class Leaving:
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.for_restore = False
+        self.told = False
 
     def make_way(self) -> None:
         self.for_restore = not self.stop.is_set()
@@ -99,10 +100,11 @@ def _stopping(
     """The first signal lets open requests end, the second cuts them."""
 
     def on_signal() -> None:
-        leaving.for_restore = False
-        if leaving.stop.is_set():
+        if leaving.told:
             serving.cancel()
             return
+        # It may be letting requests end already, for a restore: they keep their time.
+        leaving.told, leaving.for_restore = True, False
         leaving.stop.set()
         if doors.drain.inside:
             say(

@@ -34,12 +34,13 @@ async def stand_aside(settings: Settings, listener: socket.socket) -> bool:
         while not told.is_set() and await asyncio.to_thread(_still_wanted, settings):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(told.wait(), LOOK_S)
-        return not told.is_set()
     finally:
         stop.set()
         await refusing
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+    # Asked last: a signal may arrive while the doors close.
+    return not told.is_set()
 
 
 def _still_wanted(settings: Settings) -> bool:

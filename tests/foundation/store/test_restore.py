@@ -268,6 +268,15 @@ def test_who_takes_over_asks_and_waits_until_all_have_made_way(address: str, tmp
     there.close()
 
 
+def test_a_folder_under_two_names_is_one_folder(tmp_path: Path) -> None:
+    (tmp_path / "true").mkdir()
+    (tmp_path / "other").symlink_to(tmp_path / "true")
+    database = Database.open(f"sqlite:///{tmp_path / 'other' / 'tramontane.db'}")
+    with restoring(database, tmp_path / "true"), taken_over(database, tmp_path / "true", 0, quiet):
+        pass
+    database.close()
+
+
 def test_one_restore_at_a_time(address: str, tmp_path: Path) -> None:
     here, there = Database.open(address), Database.open(address)
     with (

@@ -158,10 +158,13 @@ def _held(database: Database, home: Path, lock: _Lock, alone: bool) -> Iterator[
 
 
 def _folders(database: Database, home: Path) -> list[Path]:
-    """Where the files lie, always in the same order, so that two who want both never wait for each other."""
-    folders = {home}
+    """Where the files lie, always in the same order, so that two who want both never wait for each other.
+
+    By their true names: one folder under two would be locked twice, and refused to whoever wants it alone.
+    """
+    folders = {home.resolve()}
     if database.kind == "sqlite":
-        folders.add(sqlite.file_of(database.url).absolute().parent)
+        folders.add(sqlite.file_of(database.url).resolve().parent)
     return sorted(folders)
 
 
