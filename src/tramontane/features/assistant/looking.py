@@ -1,7 +1,8 @@
 """Asks the search index which of one owner's conversations hold the words, newest hit first; each database in its own way.
 
-The index is asked with the owner's own word and no other owner's texts are walked. It is derived and knows hits by their numbers
-alone: whoever shows one reads the row of that number and checks whose it is. Called by `search`.
+No other owner's texts are walked: SQLite's index is asked with the owner's own word, PostgreSQL's knows each word by the first
+letters of that, its mark, which few owners share. The index is derived and knows hits by their numbers: whoever shows one
+reads the row of that number and checks whose it is. Called by `search`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from tramontane.features.assistant.nouns import Owner
 CANDIDATES = 300
 MOST_LOOKS = 6
 LARGEST = 2**63 - 1
+MARK = slice(1, 5)
 NEAR = 1000
 """So many of the owner's latest texts PostgreSQL reads one by one before it asks its index, which knows no order of time."""
 
@@ -28,7 +30,8 @@ _SQLITE = {
     )
     for index, table in (("search_entry", "conversation_entry"), ("search_conversation", "conversation"))
 }
-# One way for each statement, whatever a planner thinks, who may not have counted the rows yet: walk, or ask the index.
+# One way for each statement, whatever a planner thinks, who may not have counted the rows yet: walk, or ask the index of words
+# alone, which OFFSET keeps apart from the owner's.
 _ONE_WAY = text(
     "SELECT " + ", ".join(f"set_config('{way}', 'off', true)" for way in ("enable_seqscan", "enable_sort", "jit"))
 )
@@ -43,7 +46,8 @@ _NEAR = {
 }
 _ALL = {
     index: text(
-        f"SELECT conversation_id, MAX(number) AS newest FROM {index} WHERE found @@ CAST(:query AS tsquery) "  # noqa: S608
+        "SELECT conversation_id, MAX(number) AS newest FROM (SELECT scope, conversation_id, number "  # noqa: S608
+        f"FROM {index} WHERE found @@ CAST(:query AS tsquery) OFFSET 0) AS found WHERE scope = :scope "
         "GROUP BY conversation_id ORDER BY newest DESC LIMIT :most"
     )
     for index in _SQLITE
@@ -60,7 +64,7 @@ def latest(connection: Connection, owner: Owner, index: str, words: Sequence[str
     """The conversations with the latest hits in that index, newest first, each with the number of its latest hit."""
     if connection.dialect.name == "sqlite":
         return _walked_back(connection, owner, index, words, most)
-    query = f"'{owner.scope}' & " + " & ".join(f"'{word}':*" for word in words)
+    query = " & ".join(f"'{owner.scope[MARK]}{word}':*" for word in words)
     near = NEAR
     for _ in range(2):
         values = {"query": query, "scope": owner.scope, "near": near, "most": most}
@@ -73,7 +77,7 @@ def latest(connection: Connection, owner: Owner, index: str, words: Sequence[str
             break
         # At this pace the rest of them is near too, and asking for so frequent a word would bring thousands of hits.
         near = NEAR * MOST_LOOKS
-    return _newest_first(connection.execute(_ALL[index], {"query": query, "most": most}))
+    return _newest_first(connection.execute(_ALL[index], {"query": query, "scope": owner.scope, "most": most}))
 
 
 def _newest_first(rows: Iterable[Any]) -> dict[str, int]:

@@ -1,7 +1,9 @@
 """PostgreSQL's search index by owner and time, with the conversation beside each hit.
 
 So the latest texts of one owner are walked back in time without a look at anybody else's, and no hit needs a second look to
-say which conversation it is in. Rows without words, such as answers that are only begun, are left out. On SQLite nothing changes.
+say which conversation it is in. Each word begins with a mark of its owner: a word of the owner's beside the others would have
+to be met with them, which takes ten times as long as finding them. Rows without words, such as answers that are only begun, are
+left out. On SQLite nothing changes.
 """
 
 from alembic import op
@@ -12,8 +14,8 @@ branch_labels = None
 depends_on = None
 
 INDEXED = {"search_entry": "conversation_entry", "search_conversation": "conversation"}
-# A row's words and its owner's own word.
-FOUND = "array_to_tsvector(array_remove(string_to_array({row}scope || ' ' || {row}words, ' '), ''))"
+MARK = "substr({row}scope, 2, 4)"
+FOUND = f"array_to_tsvector(string_to_array({MARK} || replace({{row}}words, ' ', ' ' || {MARK}), ' '))"
 COLUMNS = "scope, number, conversation_id, found"
 
 
