@@ -165,6 +165,20 @@ def test_it_can_be_installed_and_keeps_only_its_shell(chat: Chat) -> None:
     page.context.set_offline(False)
 
 
+def test_what_is_asked_of_the_server_waits_for_no_worker(chat: Chat) -> None:
+    page = chat.page
+    page.evaluate("navigator.serviceWorker.ready.then(() => {})")
+    page.reload()
+    expect(chat.field).to_be_visible()
+    assert page.evaluate("navigator.serviceWorker.controller !== null")
+    chat.ask("past the worker")
+    asked = page.evaluate("""performance.getEntriesByType('resource')
+        .filter((one) => /^\\/(v1|web)\\//.test(new URL(one.name).pathname))
+        .map((one) => [new URL(one.name).pathname, one.workerFinalSourceType])""")
+    assert any(path.startswith("/v1/conversations") for path, _ in asked), asked
+    assert [path for path, source in asked if source != "network"] == []
+
+
 ENLARGED = {"viewport": {"width": 320, "height": 256}}
 
 

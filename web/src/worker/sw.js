@@ -7,8 +7,19 @@ const SHELL = 'tramontane-__VERSION__';
 const FILES = __FILES__;
 const OFFLINE = '/offline.html';
 
+/*
+ * What is asked of the server goes past this worker, where the browser knows how: a worker that rests would have to wake
+ * up first, and a question would leave that much later.
+ */
+const PAST = ['/v1/*', '/web/*'].map((pathname) => ({
+  condition: { urlPattern: { pathname } },
+  source: 'network',
+}));
+
 addEventListener('install', (event) => {
   event.waitUntil(caches.open(SHELL).then((cache) => cache.addAll(FILES)));
+  // It is the same page without, only a little slower.
+  event.waitUntil(Promise.resolve(event.addRoutes?.(PAST)).catch(() => {}));
 });
 
 addEventListener('activate', (event) => {
