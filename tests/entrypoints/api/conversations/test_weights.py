@@ -177,7 +177,9 @@ async def test_a_slow_upload_keeps_nobody_else_from_importing(client_of: Clients
         assert (await mine.post(path, content=export)).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["history", "history?tree=true", "messages"])
+@pytest.mark.parametrize(
+    "path", ["{id}/history", "{id}/history?tree=true", "{id}/messages", "{id}/export?format=json", "export"]
+)
 async def test_a_conversation_is_written_out_beside_the_loop(
     client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
@@ -190,5 +192,5 @@ async def test_a_conversation_is_written_out_beside_the_loop(
         return msgspec.json.encode(content)
 
     monkeypatch.setattr(answers, "_encode", watched)
-    assert (await client.get(f"/v1/conversations/{begun['conversation_id']}/{path}")).status_code == 200
+    await sent(client, "GET", "/v1/conversations/" + path.replace("{id}", begun["conversation_id"]))
     assert written and not any(written)

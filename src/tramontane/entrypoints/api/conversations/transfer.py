@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
-from tramontane.entrypoints.api.answers import json_response
+from tramontane.entrypoints.api.answers import encoded_response, json_response, with_list
 from tramontane.entrypoints.api.conversations.settings import checked_setting
 from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.entrypoints.api.presence import ClientGone
@@ -108,12 +109,25 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
         kind = request.query_params.get("format", "markdown")
         if kind == "json":
             found = await assistant.read(exporting.whole, owner, conversation_id)
-            content = _HEAD + msgspec.json.encode(found) + b"]}"
-            return _file(Response(content, media_type="application/json"), "json")
+            return _file(encoded_response(await asyncio.to_thread(_document, [found])), "json")
         if kind != "markdown":
             raise InvalidFields.of("format", "format must be markdown or json")
         text = await assistant.read(exporting.markdown, owner, conversation_id)
-        return _file(Response(text.encode(), media_type="text/markdown; charset=utf-8"), "md")
+        content = await asyncio.to_thread(text.encode)
+        return _file(Response(content, media_type="text/markdown; charset=utf-8"), "md")
+
+
+# Long conversations are written beside the event loop.
+def _encoded(found: list[dict[str, Any]]) -> bytes:
+    """With commas between them."""
+    return b",".join(
+        with_list({name: value for name, value in one.items() if name != "entries"}, "entries", one["entries"])
+        for one in found
+    )
+
+
+def _document(found: list[dict[str, Any]]) -> bytes:
+    return b"".join((_HEAD, _encoded(found), b"]}"))
 
 
 async def _written(assistant: Assistant, owner: Owner, ids: list[str]) -> AsyncIterator[bytes]:
@@ -124,7 +138,7 @@ async def _written(assistant: Assistant, owner: Owner, ids: list[str]) -> AsyncI
     for first in range(0, len(ids), PAGE):
         page = await assistant.read(exporting.some, owner, ids[first : first + PAGE])
         if page:
-            yield (b"," if begun else b"") + b",".join(msgspec.json.encode(one) for one in page)
+            yield (b"," if begun else b"") + await asyncio.to_thread(_encoded, page)
             begun = True
     yield b"]}"
 
