@@ -52,7 +52,7 @@ API_FIRST_WORD = """async ([path, headers, model]) => {
     if (!first && text.includes('word0')) first = performance.now() - began;
   }
 }"""
-# From the key that sends to the frame in which the first word stands on the screen, and to the moment it was in the page.
+# From the key that sends to the moment the first word was in the page, and to the end of the frame that drew it.
 PAGE_FIRST_WORD = """() => {
   let told;
   window.first = new Promise((done) => { told = done; });
@@ -63,7 +63,12 @@ PAGE_FIRST_WORD = """() => {
     const answers = document.querySelectorAll('article.answer');
     if (answers.length <= before || !answers[answers.length - 1].textContent.includes('word0')) return;
     watch.disconnect();
-    told(performance.now() - began);
+    const there = performance.now() - began;
+    requestAnimationFrame(() => {
+      const drawn = new MessageChannel();
+      drawn.port1.onmessage = () => told([there, performance.now() - began]);
+      drawn.port2.postMessage(0);
+    });
   });
   watch.observe(document.body, {subtree: true, childList: true, characterData: true});
 }"""
@@ -85,24 +90,30 @@ def paint(browser: Browser, person: Person, rounds: int) -> dict[str, float]:
 
 
 def first_word(page: Page, person: Person, pairs: int) -> dict[str, float]:
-    """Medians of the API's own time, of the page's, and of their differences."""
+    """Medians of the API's own time, of the page's two, and of their differences."""
     chat = Chat(page).open()
     asked = ["/v1/chat/completions", {"x-tramontane-csrf": person.client.headers["x-tramontane-csrf"]}, MODEL]
     chat.ask("count:5")
-    plain, shown = [], []
+    plain, there, drawn = [], [], []
     for _ in range(pairs):
         plain.append(float(page.evaluate(API_FIRST_WORD, asked)))
         page.evaluate(PAGE_FIRST_WORD)
         chat.field.fill("count:5")
         # Nothing else is asked of the page until the word is there: looking for it costs the page more than showing it.
         page.keyboard.press("Enter")
-        shown.append(float(page.evaluate("window.first")))
+        in_page_ms, drawn_ms = page.evaluate("window.first")
+        there.append(float(in_page_ms))
+        drawn.append(float(drawn_ms))
         chat.finished()
-    added = [two - one for one, two in zip(plain, shown, strict=True)]
+
+    def added(times: list[float]) -> float:
+        return statistics.median(two - one for one, two in zip(plain, times, strict=True))
+
     return {
         "api_first_word_ms": statistics.median(plain),
-        "page_first_word_ms": statistics.median(shown),
-        "added_ms": statistics.median(added),
+        "page_first_word_ms": statistics.median(there),
+        "added_in_page_ms": added(there),
+        "added_drawn_ms": added(drawn),
     }
 
 
@@ -177,7 +188,8 @@ def part(rounds: int) -> dict[str, object]:
     most = [
         ("first paint of a fresh browser, ms", found["first_paint_ms"], 1000),
         ("scripts of the first screen, compressed, kB", found["scripts_kb"], 200),
-        ("added to the API's own first word, key to screen, ms", found["added_ms"], 20),
+        ("added to the API's own first word, key to page, ms", found["added_in_page_ms"], 20),
+        ("added to the API's own first word, key to the drawn frame, ms", found["added_drawn_ms"], 20),
     ]
     rows = [goal_row(name, value, goal, most=True) for name, value, goal in most]
     rows += [goal_row(f"frames/s {name[4:].replace('_', ' ')}", value, 50) for name, value in frames(found)]
