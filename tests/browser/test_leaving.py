@@ -145,7 +145,8 @@ def test_an_unsaved_document_outlives_a_reload_and_another_chat(chat: Chat) -> N
     box.press_sequentially("and more ")
     written = box.input_value()
     mine = chat.page.url
-    chat.list.get_by_role("link", name="the other chat").click()
+    with chat.page.expect_response(re.compile(r"/documents/[^/]+/versions$")):
+        chat.list.get_by_role("link", name="the other chat").click()
     expect(panel).to_have_count(0)
     chat.page.goto(mine)
     chat.button("chat.chatMenu").click()

@@ -55,6 +55,8 @@ export function closeCanvas(): void {
 
 /** Another conversation is opened: what was written here is saved as closing the panel would have saved it. */
 export function leaveCanvas(chat: Chat): void {
+  // Should the page go before the server has it, the words are still here.
+  keepDraft(chat);
   saveIfDirty(chat).catch(toastError);
   closeCanvas();
 }
