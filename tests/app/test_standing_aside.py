@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +17,7 @@ from tramontane.app.standing_aside import stand_aside
 from tramontane.entrypoints.api import listen
 from tramontane.foundation.progress import silent
 from tramontane.foundation.settings import Settings
+from tramontane.foundation.store import sqlite
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.lease import taken_over
 
@@ -80,3 +82,36 @@ async def test_a_signal_that_comes_while_the_doors_close_counts(
     settings = Settings(home=tmp_path)
     with listen("127.0.0.1", 0) as listener:
         assert await stand_aside(settings, listener) is False
+
+
+async def test_it_waits_while_a_stranger_holds_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A restore has given up by then; a server that came back now would end."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
+    settings = Settings(home=tmp_path)
+    Database.open(settings.sqlalchemy_url).close()
+    with closing(sqlite3.connect(tmp_path / "tramontane.db")) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        assert await asyncio.to_thread(standing_aside._must_wait, settings)
+        stranger.rollback()
+    assert not await asyncio.to_thread(standing_aside._must_wait, settings)
+
+
+async def test_it_does_not_wait_for_a_damaged_file_to_mend(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    (tmp_path / "tramontane.db").write_bytes(b"no database" * 1000)
+    with listen("127.0.0.1", 0) as listener:
+        async with asyncio.timeout(30):
+            assert await stand_aside(settings, listener) is True
+
+
+async def test_what_was_done_about_signals_before_is_done_again_after(tmp_path: Path) -> None:
+    def ours(number: int, frame: object) -> None:
+        pass
+
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        with listen("127.0.0.1", 0) as listener:
+            assert await stand_aside(Settings(home=tmp_path), listener) is True
+        assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, before)

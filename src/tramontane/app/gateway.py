@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 import tramontane
 from tramontane.app.accounts import first_link, opened_accounts
 from tramontane.app.directory import Directory
+from tramontane.app.ending import told_to_end
 from tramontane.app.engine import opened_engine
 from tramontane.app.records import Opened
 from tramontane.app.studio import Studio
@@ -32,7 +32,6 @@ from tramontane.foundation.store.lease import is_wanted
 from tramontane.records.access.callers import Callers
 
 LOOK_S = 1.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 
@@ -112,14 +111,8 @@ def _stopping(
                 "Ctrl-C again stops at once."
             )
 
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal)
-    try:
+    with told_to_end(on_signal):
         yield
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
 
 
 @asynccontextmanager
