@@ -48,6 +48,7 @@ class Installation:
 
     def __init__(self) -> None:
         self._clock = SystemClock()
+        self._first_opening = True
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -107,7 +108,10 @@ class Installation:
 
         try:
             with closing(listener), self._records(report, first_key=True) as records:
-                self._fetch_embedded(records, report, say)
+                if self._first_opening:
+                    self._fetch_embedded(records, report, say)
+                # After a restore callers wait at the door already, so nothing is fetched before they are answered.
+                self._first_opening = False
                 return uvloop.run(run_gateway(self.settings, self._clock, records, listener, say))
         except StoreInUse:
             return True

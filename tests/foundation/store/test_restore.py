@@ -218,6 +218,18 @@ def test_a_damaged_file_is_replaced_when_told(saved: Path, tmp_path: Path, blobs
     database.close()
 
 
+def test_a_link_to_the_file_stays_one(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link, file = tmp_path / "link.db", tmp_path / "disk" / "real.db"
+    link.symlink_to(file)
+    database = Database.open(f"sqlite:///{link}")
+    migrate(database, quiet)
+    restore(saved, database, Blobs((tmp_path / "none").as_uri()), quiet, replace=True)
+    assert link.is_symlink() and names(database) == SAVED
+    assert sorted(path.name for path in file.parent.iterdir()) == ["real.db"]
+    database.close()
+
+
 def test_many_may_use_a_store_and_one_alone_may_replace_it(address: str, tmp_path: Path) -> None:
     here, there = Database.open(address), Database.open(address)
     homes = tmp_path / "one", tmp_path / "two"

@@ -129,7 +129,7 @@ class Database:
         """
         self._engine.dispose()
         with disk.translated():
-            sqlite.replace_file(fresh, sqlite.file_of(self.url))
+            sqlite.replace_file(fresh, sqlite.file_of(self.url).resolve())
         self._unsafe = ""
 
     @contextmanager

@@ -133,7 +133,7 @@ def _made_ready(
     if database.kind == "postgresql":
         yield lambda: _fill(tar, manifest, database, report)
         return
-    path = sqlite.file_of(database.url)
+    path = sqlite.file_of(database.url).resolve()  # a link stays one
     beside = path.with_name(path.name + BESIDE)
     _remove(beside)  # of a restore that was killed
     try:

@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tramontane.adapters.servers.openvino.sampler import Bools, Floats, SamplingRules
 from tramontane.adapters.servers.openvino.steps import Float32s, StepOutput
@@ -36,8 +35,8 @@ def adjusted_row(logits: Float32s, rules: SamplingRules, seen: Seen, allowed: Bo
     if rules.bias:
         row[list(rules.bias)] += np.array(list(rules.bias.values()), np.float32)
     if rules.penalises:
-        tokens = np.array(list({*seen.in_prompt, *seen.counts}), np.intp)
-        row[tokens] = _lowered(row[tokens], tokens, rules, seen)
+        repeated = list({*seen.in_prompt, *seen.counts})
+        row[repeated] = _lowered(row[repeated], rules, True, _counts(repeated, rules, seen))
     if allowed is not None:
         row[~allowed] = -np.inf
     return row
@@ -49,7 +48,9 @@ def take_penalised(output: StepOutput, row: int, rules: SamplingRules, seen: See
         return None
     values, ids = output.top_values[row], output.top_indices[row]
     last = values[-1] if values.size < output.logits.shape[1] else np.float32(-np.inf)
-    lowered = _lowered(values, ids, rules, seen)
+    tokens = ids.tolist()
+    repeated = np.array([token in seen.counts or token in seen.in_prompt for token in tokens], np.bool_)
+    lowered = _lowered(values, rules, repeated, _counts(tokens, rules, seen))
     order = np.lexsort((ids, -lowered))
     ranked = lowered[order]
     # What is not among the candidates had at most the last one's logit, and has no more now.
@@ -94,14 +95,19 @@ def _nucleus(cumulated: Floats, top_p: float, rest: float) -> int | None:
     return least if least == most and least <= cumulated.size else None
 
 
-def _lowered(values: Float32s, tokens: npt.NDArray[np.integer], rules: SamplingRules, seen: Seen) -> Float32s:
-    """The logits of `tokens` with penalties applied, as a copy."""
-    counts = np.array([seen.counts.get(token, 0) for token in tokens.tolist()], np.float32)
+def _lowered(values: Float32s, rules: SamplingRules, repeated: Bools | bool, counts: Float32s | None) -> Float32s:
+    """Logits with penalties applied, as a copy; `repeated` stand in prompt or answer, `counts` says how often there."""
     lowered = np.array(values, np.float32)
     if rules.repetition != 1.0:
-        repeated = (counts > 0) | np.array([token in seen.in_prompt for token in tokens.tolist()], np.bool_)
         penalised = np.where(lowered > 0, lowered / rules.repetition, lowered * rules.repetition)
         lowered = np.where(repeated, penalised, lowered).astype(np.float32)
-    if rules.presence or rules.frequency:
+    if counts is not None:
         lowered -= np.where(counts > 0, rules.presence + rules.frequency * counts, 0.0).astype(np.float32)
     return lowered
+
+
+def _counts(tokens: list[int], rules: SamplingRules, seen: Seen) -> Float32s | None:
+    """How often each of `tokens` stands in the answer; None where no penalty asks for it."""
+    if not (rules.presence or rules.frequency):
+        return None
+    return np.array([seen.counts.get(token, 0) for token in tokens], np.float32)
