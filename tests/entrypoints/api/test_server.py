@@ -69,6 +69,30 @@ async def test_stopping_lets_the_open_stream_end_and_refuses_new_work() -> None:
                 await client.get("/healthz")
 
 
+async def test_whoever_was_let_in_before_the_end_is_answered() -> None:
+    """Such as a client whose connection stands when the doors close for a restore, and who asks a moment later."""
+    stop = asyncio.Event()
+    with listen("127.0.0.1", 0) as listener:
+        server = asyncio.create_task(serve(fake_doors(FakeRoom(FakeModelServer("fake"))), listener, stop))
+        reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+        await asyncio.sleep(0.05)
+        stop.set()
+        await asyncio.sleep(0.05)
+        writer.write(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+        writer.close()
+        async with asyncio.timeout(20):
+            await server
+
+
+async def test_doors_told_to_close_before_they_open_do_so() -> None:
+    stop = asyncio.Event()
+    stop.set()
+    async with asyncio.timeout(20):
+        with listen("127.0.0.1", 0) as listener:
+            assert await serve(fake_doors(FakeRoom(FakeModelServer("fake"))), listener, stop)
+
+
 async def test_a_stream_that_does_not_end_is_cut() -> None:
     doors = fake_doors(settings=HttpSettings(drain_s=0))
     stop = asyncio.Event()

@@ -22,6 +22,7 @@ from tramontane.foundation.settings import HttpSettings
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
 LAST_MOMENT_S = 2
+LAST_ASKED_S = 0.2
 
 
 class _Server(uvicorn.Server):
@@ -90,6 +91,10 @@ async def _run(
     try:
         await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
         await drain()
+        # Who was let in but has not asked yet is answered still; who comes now waits in the listener's line.
+        for listening in getattr(server, "servers", ()):
+            listening.close()
+        await asyncio.sleep(LAST_ASKED_S)
         server.should_exit = True
         await running
     finally:
