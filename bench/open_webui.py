@@ -168,7 +168,7 @@ def first_word(context: BrowserContext) -> dict[str, float]:
         page.wait_for_timeout(2500)
     return {
         "its API's own first word, ms": statistics.median(plain),
-        "added to it, key to screen, ms": statistics.median(added),
+        "added to it, key to the word in the page, ms": statistics.median(added),
     }
 
 
