@@ -88,10 +88,11 @@ export async function signOut(everywhere = false): Promise<void> {
   await dismissAll();
   const person = session.person;
   await api.post(everywhere ? '/web/sign-out-everywhere' : '/web/sign-out');
+  // Before the page shows another: it is left as soon as it does, and whoever types there already would lose the words.
+  if (person) await forgetFiles(person.id);
   forget();
   if (person) forgetDrafts(person.id);
   tabs?.postMessage('changed');
-  if (person) await forgetFiles(person.id);
   beginAnew('/sign-in');
 }
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import * as files from './files';
 import { draftsKey } from './kept';
 import { applySession, session, signOut } from './session.svelte';
 import type { SessionAnswer } from './types';
@@ -38,6 +39,19 @@ describe('a page', () => {
     expect([left, session.status]).toEqual([['/'], 'signed-out']);
     applySession(answer('usr_a', 'ws_2'));
     expect(left).toEqual(['/', '/']);
+  });
+
+  it('shows no other page before it is left for good', async () => {
+    applySession(answer('usr_a'));
+    let shown = '';
+    vi.spyOn(files, 'forgetFiles').mockImplementation(async () => {
+      await new Promise((resolve) => setTimeout(resolve));
+      shown = session.status;
+    });
+    const leaving = signOut();
+    await vi.waitFor(() => expect(shown).toBe('signed-in'));
+    await leaving;
+    expect([left, session.status]).toEqual([['/sign-in'], 'signed-out']);
   });
 
   it('leaves nothing of whoever signs out', async () => {
