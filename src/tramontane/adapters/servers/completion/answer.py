@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from tramontane.adapters.servers.completion.conversation import wants_tools
-from tramontane.adapters.servers.completion.marks import MarkFinder
 from tramontane.adapters.servers.completion.profile import ModelProfile
 from tramontane.adapters.servers.completion.prompt import Rendered
 from tramontane.adapters.servers.completion.thinking import ThinkingSplitter, Thought
 from tramontane.adapters.servers.completion.tokenizer import IncrementalDecoder, TextTokenizer
 from tramontane.adapters.servers.completion.tools import MARKS_SEEN, Call, tool_parser
+from tramontane.adapters.servers.marks import MarkFinder
 from tramontane.adapters.servers.tokens import TokenLogprobs
 from tramontane.foundation.events import (
     Candidate,

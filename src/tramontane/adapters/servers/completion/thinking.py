@@ -5,8 +5,8 @@ Knows the marks around thoughts and the line breaks models put beside them; know
 
 from dataclasses import dataclass
 
-from tramontane.adapters.servers.completion.marks import MarkFinder
 from tramontane.adapters.servers.completion.profile import ThinkingFormat
+from tramontane.adapters.servers.marks import MarkFinder
 
 
 @dataclass(frozen=True, slots=True)

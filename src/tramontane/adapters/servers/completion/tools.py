@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tramontane.adapters.servers.completion.marks import MarkFinder
 from tramontane.adapters.servers.completion.profile import ToolFormat
+from tramontane.adapters.servers.marks import MarkFinder
 
 CALL_BEGIN, CALL_END = "<tool_call>", "</tool_call>"
 MISTRAL_CALLS, MISTRAL_ARGS, MISTRAL_ID = "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"

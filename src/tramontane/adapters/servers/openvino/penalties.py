@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tramontane.adapters.servers.openvino.sampler import Bools, Floats, SamplingRules
+from tramontane.adapters.servers.openvino.sampler import Bools, SamplingRules, place_among
 from tramontane.adapters.servers.openvino.steps import Float32s, StepOutput
 
 ROUNDING = 1e-4
 """More than single precision loses in a sum of probabilities."""
-_TINY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +59,11 @@ def take_penalised(output: StepOutput, row: int, rules: SamplingRules, seen: See
     if rules.greedy:
         return int(ids[order[0]])
     mass = np.exp((ranked[:proven] - ranked[0]) * np.float32(rules.inverse_temperature))
-    kept = int((mass >= max(rules.min_p, _TINY)).sum())
-    complete = kept < proven or proven == output.logits.shape[1]
-    if rules.top_k and rules.top_k <= kept:
-        kept, complete = rules.top_k, True
-    cumulated = mass[:kept].cumsum(dtype=np.float64)
-    if rules.top_p < 1.0:
-        rest = 0.0 if complete else _rest(output, row, rules, float(ranked[0]), values[lowered > last])
-        nucleus = _nucleus(cumulated, rules.top_p, rest)
-        if nucleus is None:
-            return None
-        kept = nucleus
-    elif not complete:
-        return None
-    place = int(np.searchsorted(cumulated[:kept], aim * cumulated[kept - 1], side="right"))
-    return int(ids[order[min(place, kept - 1)]])
+    lighter = None
+    if proven < output.logits.shape[1]:
+        lighter = (0.0, _rest(output, row, rules, float(ranked[0]), values[lowered > last]))
+    place = place_among(mass, rules, aim, lighter)
+    return None if place is None else int(ids[order[place]])
 
 
 def _rest(output: StepOutput, row: int, rules: SamplingRules, best: float, proven: Float32s) -> float:
@@ -86,13 +75,6 @@ def _rest(output: StepOutput, row: int, rules: SamplingRules, best: float, prove
     before = 1.0 - np.exp(proven * scale - normaliser, dtype=np.float64).sum() + ROUNDING
     together_at_most = max(before, 0.0) * np.exp(min(normaliser - best * scale, 700.0))
     return float(min(each_at_most, together_at_most))
-
-
-def _nucleus(cumulated: Floats, top_p: float, rest: float) -> int | None:
-    """How many tokens hold `top_p` of the mass, when up to `rest` more lies beyond them; None when that decides it."""
-    least = int(np.searchsorted(cumulated, top_p * cumulated[-1], side="left")) + 1
-    most = int(np.searchsorted(cumulated, top_p * (cumulated[-1] + rest), side="left")) + 1
-    return least if least == most and least <= cumulated.size else None
 
 
 def _lowered(values: Float32s, rules: SamplingRules, repeated: Bools | bool, counts: Float32s | None) -> Float32s:

@@ -23,6 +23,7 @@ _GREEDY_BELOW = 1e-5
 _MASK64 = (1 << 64) - 1
 _PIECE = 512
 _CONTENDER = 1e-3
+_TINY = float(np.finfo(np.float32).tiny)
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
@@ -207,34 +208,44 @@ def take_from_row(logits: Float32s, rules: SamplingRules, aim: float) -> int:
     mass = np.exp((logits - logits.max()) * np.float32(rules.inverse_temperature))
     if not rules.cuts:
         return _draw(mass, aim, otherwise=int(logits.argmax()))
-    least = max(rules.min_p, float(np.finfo(np.float32).tiny))
+    least = max(rules.min_p, _TINY)
     # Sorting a whole row costs more than a small model's step, and the first few nearly always decide.
-    chosen = _take_ranked(mass, rules, aim, max(least, _CONTENDER), least)
-    if chosen is None:
-        chosen = _take_ranked(mass, rules, aim, least, least)
-    assert chosen is not None
-    return chosen
+    for floor in (max(least, _CONTENDER), least):
+        ids = np.flatnonzero(mass >= floor)
+        order = ids[np.argsort(-mass[ids], kind="stable")]
+        lighter = float(mass[(mass < floor) & (mass >= least)].sum(dtype=np.float64))
+        place = place_among(mass[order], rules, aim, (lighter, lighter) if floor > least else None)
+        if place is not None:
+            return int(order[place])
+    raise AssertionError("all tokens that may be taken were looked at")
 
 
-def _take_ranked(mass: Float32s, rules: SamplingRules, aim: float, floor: float, least: float) -> int | None:
-    """Choose among the tokens of at least `floor` mass; None when lighter ones, down to `least`, could be meant."""
-    ids = np.flatnonzero(mass >= floor)
-    order = ids[np.argsort(-mass[ids], kind="stable")]
-    cumulated = mass[order].cumsum(dtype=np.float64)
-    kept, lighter = order.size, floor > least
+def place_among(mass: Float32s, rules: SamplingRules, aim: float, lighter: tuple[float, float] | None) -> int | None:
+    """Where the token drawn stands among the heaviest, whose mass over the best one's is given in descending order.
+
+    `lighter` is the mass of all others, at least and at most; None where no other may be taken. None when another could
+    be meant, or what the others have decides.
+    """
+    kept = int((mass >= max(rules.min_p, _TINY)).sum())
+    if kept < mass.size:
+        lighter = None
     if rules.top_k and rules.top_k <= kept:
-        kept, lighter = rules.top_k, False
-    if rules.top_k > kept and lighter:
-        return None
+        kept, lighter = rules.top_k, None
+    cumulated = mass[:kept].cumsum(dtype=np.float64)
     if rules.top_p < 1.0:
-        total = float(mass[mass >= least].sum(dtype=np.float64)) if lighter else cumulated[kept - 1]
-        kept = int(np.searchsorted(cumulated[:kept], rules.top_p * total, side="left")) + 1
-        if kept > order.size:
+        least, most = lighter or (0.0, 0.0)
+        if rules.top_k:
+            least = 0.0  # some of the others are cut off by rank
+        nucleus, widest = (
+            int(np.searchsorted(cumulated, rules.top_p * (cumulated[-1] + rest), side="left")) + 1
+            for rest in (least, most)
+        )
+        if nucleus != widest or nucleus > kept:
             return None
-    elif lighter:
+        kept = nucleus
+    elif lighter is not None:
         return None
-    place = int(np.searchsorted(cumulated[:kept], aim * cumulated[kept - 1], side="right"))
-    return int(order[min(place, kept - 1)])
+    return min(int(np.searchsorted(cumulated[:kept], aim * cumulated[kept - 1], side="right")), kept - 1)
 
 
 def allowed_tokens(mask: npt.NDArray[np.uint32], vocabulary: int) -> Bools:

@@ -6,6 +6,7 @@ Servers that tell thoughts apart by themselves are read without it.
 
 from typing import Literal
 
+from tramontane.adapters.servers.marks import MarkFinder
 from tramontane.foundation.events import Event, TextDelta, ThinkingDelta, TokenChoice
 
 MARKS = {"<think>": "</think>", "[THINK]": "[/THINK]"}
@@ -20,8 +21,8 @@ class LeadingThoughts:
         self.reasoning_tokens = 0
         self._index = index
         self._stage: Literal["open", "thoughts", "answer"] = "open"
-        self._end = ""
-        self._held = ""
+        self._held = ""  # until it is certain whether the answer begins with thoughts
+        self._finder: MarkFinder | None = None  # of their end, while they last
         self._at_start = False  # line breaks after either mark belong to neither side
         self._tokens = 0
         self._choices: list[TokenChoice] = []
@@ -34,49 +35,49 @@ class LeadingThoughts:
         """Events that became certain with this text."""
         self._tokens += tokens
         self._choices += logprobs or ()
-        self._held += text
         events: list[Event] = []
         if self._stage == "open":
-            self._look()
+            text = self._look(text)
         if self._stage == "thoughts":
-            self._think(events)
+            text = self._think(events, text)
         if self._stage == "answer":
-            self._answer(events)
+            self._answer(events, text)
         return events
 
     def settle(self) -> list[Event]:
         """What was held back; whatever comes now is answer. Thoughts without an end stay thoughts."""
         events: list[Event] = []
-        if self._stage == "thoughts":
-            self._thought(events, self._held, closed=False)
-            self._held = ""
+        if self._finder is not None:
+            self._thought(events, self._finder.flush(), closed=False)
         self._stage = "answer"
-        self._answer(events)
-        self._at_start = False
+        self._answer(events, self._held)
+        self._held, self._at_start = "", False
         return events
 
-    def _look(self) -> None:
-        """Whether the answer begins with thoughts, as soon as that is certain."""
+    def _look(self, text: str) -> str:
+        """Whether the answer begins with thoughts, as soon as that is certain; what is to be read on then."""
+        self._held += text
         word = self._held.lstrip()
-        if len(self._held) - len(word) > MOST_SPACE:
+        found = next((begin for begin in MARKS if word.startswith(begin)), None)
+        too_late = len(self._held) - len(word) > MOST_SPACE
+        if found is not None and not too_late:
+            self._stage, self._finder, self._at_start = "thoughts", MarkFinder((MARKS[found],)), True
+            self._held = ""
+            return word[len(found) :]
+        if too_late or not any(begin.startswith(word) for begin in MARKS):
             self._stage = "answer"
-            return
-        for begin, end in MARKS.items():
-            if word.startswith(begin):
-                self._stage, self._end, self._held, self._at_start = "thoughts", end, word[len(begin) :], True
-                return
-        if not any(begin.startswith(word) for begin in MARKS):
-            self._stage = "answer"
+            text, self._held = self._held, ""
+            return text
+        return ""
 
-    def _think(self, events: list[Event]) -> None:
-        thought, mark, rest = self._held.partition(self._end)
-        if mark:
-            self._thought(events, thought, closed=True)
-            self._held, self._stage, self._at_start = rest, "answer", True
-            return
-        keep = next(size for size in range(len(self._end) - 1, -1, -1) if thought.endswith(self._end[:size]))
-        self._held = thought[len(thought) - keep :]
-        self._thought(events, thought[: len(thought) - keep], closed=False)
+    def _think(self, events: list[Event], text: str) -> str:
+        """What follows the thoughts, once they are over."""
+        assert self._finder is not None
+        thought, mark, rest = self._finder.push(text)
+        self._thought(events, thought, closed=mark is not None)
+        if mark is not None:
+            self._stage, self._finder, self._at_start = "answer", None, True
+        return rest
 
     def _thought(self, events: list[Event], text: str, closed: bool) -> None:
         text = self._trimmed(text)
@@ -86,8 +87,8 @@ class LeadingThoughts:
         self.reasoning_tokens += self._tokens
         self._tokens, self._choices = 0, []
 
-    def _answer(self, events: list[Event]) -> None:
-        text, self._held = self._trimmed(self._held), ""
+    def _answer(self, events: list[Event], text: str) -> None:
+        text = self._trimmed(text)
         if not text and not self._choices:
             return
         events.append(TextDelta(self._index, text, self._tokens, tuple(self._choices) or None))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tramontane.adapters.servers.completion.marks import MarkFinder
+from tramontane.adapters.servers.marks import MarkFinder
 
 _TEXT = st.text("abc", max_size=30)
 _MARKS = st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=4)
