@@ -16,7 +16,7 @@ from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.progress import silent
 from tramontane.foundation.settings import load_settings
 from tramontane.foundation.store.database import Database
-from tramontane.foundation.store.lease import leased
+from tramontane.foundation.store.lease import taken_over
 from tramontane.foundation.store.schema import current_revision, migrate
 
 LOOKING = (("models", "list"), ("models", "list", "--all"), ("usage",), ("key", "list"), ("workspace", "list"))
@@ -112,7 +112,7 @@ def test_a_restore_says_what_to_stop_when_somebody_does_not_make_way(
         assert refused.exit_code == 1 and "stop the server" in refused.stderr
         assert "app" in run("key", "list").stdout
     database = Database.open(address)
-    with leased(database, home, alone=True):
+    with taken_over(database, home, 0, silent):
         refused = run("key", "create", "other")
         assert refused.exit_code == 1 and "being restored" in refused.stderr
     database.close()

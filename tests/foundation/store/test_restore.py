@@ -17,6 +17,7 @@ from tests.foundation.store.accounts import add, names
 
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import BadRequest, Conflict, Misconfigured
+from tramontane.foundation.store import lease
 from tramontane.foundation.store.archive import MANIFEST, ContentHash
 from tramontane.foundation.store.backup import backup
 from tramontane.foundation.store.blobs import Blobs
@@ -230,7 +231,10 @@ def test_a_link_to_the_file_stays_one(saved: Path, tmp_path: Path) -> None:
     database.close()
 
 
-def test_many_may_use_a_store_and_one_alone_may_replace_it(address: str, tmp_path: Path) -> None:
+def test_many_may_use_a_store_and_one_alone_may_replace_it(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "ASKING_S", 0.3)
     here, there = Database.open(address), Database.open(address)
     homes = tmp_path / "one", tmp_path / "two"
     for home in homes:
@@ -239,15 +243,15 @@ def test_many_may_use_a_store_and_one_alone_may_replace_it(address: str, tmp_pat
         leased(here, homes[0]),
         leased(there, homes[1]),
         pytest.raises(StoreInUse, match="stop the server"),
-        leased(there, homes[1], alone=True),
+        taken_over(there, homes[1], 0, quiet),
     ):
         pass
-    with leased(here, homes[0], alone=True):
+    with taken_over(here, homes[0], 0, quiet):
         with pytest.raises(StoreInUse, match="being restored"), leased(there, homes[1]):
             pass
-        with pytest.raises(StoreInUse, match="stop the server"), leased(there, homes[1], alone=True):
+        with pytest.raises(StoreInUse, match="stop the server"), taken_over(there, homes[1], 0, quiet):
             pass
-    with leased(here, homes[0], alone=True):
+    with taken_over(here, homes[0], 0, quiet):
         pass
     here.close()
     there.close()
@@ -336,8 +340,8 @@ def test_what_was_filled_while_one_waited_is_not_overwritten_unasked(saved: Path
 
 def test_a_lease_is_taken_again_after_its_connection_broke(address: str, tmp_path: Path) -> None:
     here, there = Database.open(address), Database.open(address)
-    with leased(here, tmp_path) as lease:
-        lease.keep()
+    with leased(here, tmp_path) as held:
+        held.keep()
         if here.kind == "postgresql":
             with there.apart() as connection:
                 connection.execute(
@@ -346,9 +350,9 @@ def test_a_lease_is_taken_again_after_its_connection_broke(address: str, tmp_pat
                         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
                     )
                 )
-        lease.keep()
-        lease.keep()
-        with pytest.raises(StoreInUse), leased(there, tmp_path, alone=True):
+        held.keep()
+        held.keep()
+        with pytest.raises(StoreInUse), taken_over(there, tmp_path, 0, quiet):
             pass
     here.close()
     there.close()

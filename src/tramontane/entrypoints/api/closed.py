@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from tramontane.entrypoints.api.errors import error_headers, error_response, shape_of
+from tramontane.entrypoints.api.health import alive
 from tramontane.foundation.errors import Overloaded
 
 
@@ -30,7 +31,7 @@ class Closed:
 
     def _answer(self, request: Request) -> Response:
         if request.url.path == "/healthz":
-            return Response(b'{"status":"ok"}', media_type="application/json")
+            return alive()
         if "text/html" not in request.headers.get("accept", ""):
             return error_response(self._refusal, shape_of(request.url.path))
         # Somebody looks at a page: it comes back by itself.

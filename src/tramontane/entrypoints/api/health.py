@@ -25,11 +25,15 @@ def readiness(status: EngineStatus, required: Sequence[str], closing: bool) -> t
     return (200 if state == "ready" else 503), {"status": state, "models": rows, "waiting_for": waiting}
 
 
+def alive() -> Response:
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
 def add_routes(routes: APIRouter, doors: Doors) -> None:
     @routes.get("/healthz", tags=["operations"], response_class=Response, summary="The process runs")
     @public
     async def healthz(request: Request) -> Response:
-        return Response(b'{"status":"ok"}', media_type="application/json")
+        return alive()
 
     @routes.get("/readyz", tags=["operations"], response_class=Response, summary="Which models can answer")
     @public

@@ -7,14 +7,15 @@ workspace, for good: who comes back shares anew.
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from tramontane.features.assistant import store
 from tramontane.features.assistant.nouns import Entry, Owner
 from tramontane.features.assistant.tables import share
 from tramontane.foundation.errors import Conflict, NotFound
 from tramontane.foundation.ids import new_id
-from tramontane.records.access.store import membership, person, service_key
+from tramontane.records.access.standing import still_there
+from tramontane.records.access.store import person, service_key
 
 NO_SHARE = "there is no shared conversation of that id, or it is no longer shared"
 
@@ -70,15 +71,9 @@ def look(connection: Connection, reader: Owner, share_id: str) -> tuple[Share, l
 
 
 def _stands() -> ColumnElement[bool]:
-    """Of people, whoever shared it has been in the workspace ever since. Asked here, so that no way out can forget it."""
-    of_person = (person.c.organisation_id == share.c.organisation_id, person.c.person_id == share.c.owner_id)
-    stayed = (
-        membership.c.organisation_id == share.c.organisation_id,
-        membership.c.workspace_id == share.c.workspace_id,
-        membership.c.person_id == share.c.owner_id,
-        membership.c.created_ns <= share.c.created_ns,
-    )
-    return or_(~exists().where(*of_person), exists().where(*stayed))
+    """Asked with every look, so that no way out of a workspace can forget it."""
+    columns = share.c
+    return still_there(columns.organisation_id, columns.workspace_id, columns.owner_id, columns.created_ns)
 
 
 def _owner_name(connection: Connection, owner: Owner) -> str:

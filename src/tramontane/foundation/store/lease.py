@@ -78,9 +78,9 @@ class Lease:
 
 
 @contextmanager
-def leased(database: Database, home: Path, *, alone: bool = False) -> Iterator[Lease]:
-    """Use the store of this data folder, `alone` to replace it. Raises StoreInUse saying what to end first."""
-    with _held(database, home, USE, alone) as lease:
+def leased(database: Database, home: Path) -> Iterator[Lease]:
+    """Use the store of this data folder beside others. Raises StoreInUse while it is being restored."""
+    with _held(database, home, USE, alone=False) as lease:
         yield lease
 
 
