@@ -63,8 +63,8 @@ def stream_until(platform: Platform, pieces: int, ready: threading.Event) -> lis
     client = Mistral(api_key=platform.key, server_url=platform.address)
     try:
         stream = client.beta.conversations.start_stream(
-            model=CHAT, inputs="Count and go on and on.", name="long",
-            completion_args={"max_tokens": 2000, "temperature": 0.9, "random_seed": 3},
+            model=CHAT, inputs="Write the numbers from 1 to 1000, one after the other.", name="long",
+            completion_args={"max_tokens": 2000, "temperature": 0},
         )  # fmt: skip
         for event in stream:
             found.append(event.data)
@@ -87,6 +87,12 @@ def tree(platform: Platform, conversation_id: str) -> dict[str, Any]:
     return dict(json.loads(response.read()))
 
 
+def newest(platform: Platform) -> str:
+    """The conversation begun last."""
+    client = Mistral(api_key=platform.key, server_url=platform.address)
+    return str(client.beta.conversations.list(page_size=1)[0].id)
+
+
 def test_a_killed_engine_leaves_what_came(installed_home: Path) -> None:
     with serving(installed_home) as platform, ThreadPoolExecutor(1) as pool:
         ready = threading.Event()
@@ -105,7 +111,9 @@ def test_a_killed_server_shows_what_was_saved_when_it_is_back(installed_home: Pa
         ready = threading.Event()
         answer = pool.submit(stream_until, platform, 20, ready)
         assert ready.wait(60)
-        time.sleep(1.5)  # an answer is written down once a second
+        begun = newest(platform)
+        while not tree(platform, begun)["entries"][-1]["content"]:
+            time.sleep(0.05)  # an answer is written down once a second
         platform.process.kill()
         events = answer.result(60)
         platform.process.wait(30)

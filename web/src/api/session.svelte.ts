@@ -62,10 +62,8 @@ export function applySession(answer: SessionAnswer): void {
     if (answer.person.language) void setLanguage(answer.person.language);
     return;
   }
-  useCsrf(null);
-  session.info = null;
   session.firstStart = answer.first_start;
-  session.status = 'signed-out';
+  forget('signed-out');
 }
 
 export async function loadSession(): Promise<void> {
@@ -88,9 +86,9 @@ export async function signOut(everywhere = false): Promise<void> {
   await dismissAll();
   const person = session.person;
   await api.post(everywhere ? '/web/sign-out-everywhere' : '/web/sign-out');
-  // Before the page shows another: it is left as soon as it does, and whoever types there already would lose the words.
   if (person) await forgetFiles(person.id);
-  forget();
+  // An empty page until the next one is here: a sign-in shown for that moment would take with it what is typed there.
+  forget('loading');
   if (person) forgetDrafts(person.id);
   tabs?.postMessage('changed');
   beginAnew('/sign-in');
@@ -117,16 +115,16 @@ export async function changePerson(
   if (session.info) Object.assign(session.info.person, change);
 }
 
-function forget(): void {
+function forget(status: Status): void {
   useCsrf(null);
   session.info = null;
-  session.status = 'signed-out';
+  session.status = status;
 }
 
 whenSignedOut(() => {
   if (session.status !== 'signed-in') return;
   session.ended = true;
-  forget();
+  forget('signed-out');
 });
 
 tabs?.addEventListener('message', () => {
@@ -135,4 +133,9 @@ tabs?.addEventListener('message', () => {
     const now = session.info;
     if (before?.person.id !== now?.person.id || before?.workspace.id !== now?.workspace.id) location.reload();
   });
+});
+
+// A page the browser kept and shows again by its back button may be another's by now.
+addEventListener('pageshow', (event) => {
+  if (event.persisted) void loadSession();
 });

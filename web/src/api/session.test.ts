@@ -51,7 +51,15 @@ describe('a page', () => {
     const leaving = signOut();
     await vi.waitFor(() => expect(shown).toBe('signed-in'));
     await leaving;
-    expect([left, session.status]).toEqual([['/sign-in'], 'signed-out']);
+    expect([left, session.status, session.person]).toEqual([['/sign-in'], 'loading', null]);
+  });
+
+  it('asks whose it is when the browser shows it again', async () => {
+    applySession(answer('usr_a'));
+    await signOut();
+    vi.stubGlobal('fetch', () => Promise.resolve(Response.json(nobody)));
+    dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
+    await vi.waitFor(() => expect(session.status).toBe('signed-out'));
   });
 
   it('leaves nothing of whoever signs out', async () => {
@@ -59,7 +67,7 @@ describe('a page', () => {
     localStorage.setItem(draftsKey('usr_a'), 'words');
     localStorage.setItem(draftsKey('usr_b'), 'others');
     await signOut();
-    expect([left, session.status]).toEqual([['/sign-in'], 'signed-out']);
+    expect(left).toEqual(['/sign-in']);
     expect([localStorage.getItem(draftsKey('usr_a')), localStorage.getItem(draftsKey('usr_b'))]).toEqual([
       null,
       'others',
