@@ -16,7 +16,7 @@ from tramontane.engine.placement import Resident, idle_too_long, to_unload_for
 from tramontane.engine.ports import ModelServer, ServerStarter
 from tramontane.engine.replicas import Deaths, ReplicaState, moved
 from tramontane.foundation.clock import Clock
-from tramontane.foundation.errors import BadRequest, EngineFailed, ModelUnavailable, Overloaded, TramontaneError
+from tramontane.foundation.errors import BadRequest, EngineFailed, ModelUnavailable, TramontaneError, draining
 
 log = logging.getLogger(__name__)
 
@@ -331,7 +331,3 @@ class Fleet:
             replica.retiring = None
             replica.move(ReplicaState.ABSENT)
         self._changed(replica.model, None)
-
-
-def draining() -> Overloaded:
-    return Overloaded("the server is shutting down; try again later", retry_after_s=5, code="draining")

@@ -10,14 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from tramontane.engine.account import Account, Entry
-from tramontane.engine.fleet import draining
 from tramontane.engine.nouns import SECOND_NS, EngineStatus, Policy, RateViews
 from tramontane.engine.ports import Embedded, ModelDirectory, ReceiptBook, ServerStarter
 from tramontane.engine.seating import Seating
 from tramontane.engine.stream import Running
 from tramontane.engine.work import Work
 from tramontane.foundation.clock import Clock, SystemClock
-from tramontane.foundation.errors import Conflict, DeadlineExceeded, EngineFailed, TramontaneError
+from tramontane.foundation.errors import Conflict, DeadlineExceeded, EngineFailed, TramontaneError, draining
 from tramontane.foundation.events import Failed
 from tramontane.foundation.nouns import Ask, Caller, EmbedAsk
 
@@ -132,7 +131,7 @@ class Engine:
             for request_id in list(self._opening):
                 self._interrupt(request_id, draining())
             for running in list(self._running.values()):
-                running.stop(Failed("draining", "the server is shutting down; send the request again"), "failed")
+                running.stop(Failed("draining", "the server had to end this answer; send the request again"), "failed")
             await self._all_closed(LAST_MOMENT_S)
         await self._seating.close()
 

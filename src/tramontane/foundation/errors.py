@@ -129,3 +129,9 @@ class EngineFailed(TramontaneError):
 
 class Misconfigured(TramontaneError):
     code = "misconfigured"
+
+
+def draining() -> Overloaded:
+    """Open requests may end, new ones come too late. Says nothing of why: a server that makes way comes back."""
+    message = "the server takes no new requests at the moment; send the request again"
+    return Overloaded(message, retry_after_s=5, code="draining")

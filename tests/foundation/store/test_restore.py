@@ -2,12 +2,13 @@
 
 import hashlib
 import io
+import os
 import signal
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -291,6 +292,19 @@ def test_a_folder_under_two_names_is_one_folder(tmp_path: Path) -> None:
     with restoring(database, tmp_path / "true"), taken_over(database, tmp_path / "true", 0, quiet):
         pass
     database.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be let into the files of another user")
+@pytest.mark.parametrize("taken_by_another", [7, 4_000_000])
+def test_root_leaves_nothing_in_the_folder_of_another_users_server(tmp_path: Path, taken_by_another: int) -> None:
+    with closing(Database.open(f"sqlite:///{tmp_path / 'db.sqlite'}")) as database:
+        with leased(database, tmp_path):
+            pass
+        os.chown(tmp_path / lease.USE.file, taken_by_another, -1)
+        before = sorted(tmp_path.iterdir())
+        with pytest.raises(Misconfigured, match=r"sudo -u '(lp|#4000000)'"), restoring(database, tmp_path):
+            pass
+        assert sorted(tmp_path.iterdir()) == before
 
 
 def test_one_restore_at_a_time(address: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tramontane.entrypoints.api.limits import check_headers, counted, declared_l
 from tramontane.entrypoints.api.metrics import Metrics
 from tramontane.entrypoints.api.origins import Names
 from tramontane.entrypoints.api.ports import Doors
-from tramontane.foundation.errors import Overloaded, TramontaneError
+from tramontane.foundation.errors import TramontaneError, draining
 
 OPEN_WHILE_DRAINING = frozenset({"/healthz", "/readyz", "/metrics"})
 # An export brought along from elsewhere is larger than any question; it is read by one request at a time.
@@ -87,8 +87,7 @@ class FrontDoor:
             await swallow(receive, limit)
             raise too_large(limit)
         if self._doors.drain.closing and scope["path"] not in OPEN_WHILE_DRAINING:
-            message = "the server is shutting down; send the request again in a moment"
-            raise Overloaded(message, retry_after_s=5, code="draining")
+            raise draining()
 
     def _most_bytes(self, scope: Scope) -> int:
         return max(self._doors.settings.max_body_bytes, LARGER_BODIES.get(scope["path"], 0))

@@ -6,6 +6,7 @@ lock of a session: in use, wanted, being restored. All end with the process that
 
 import fcntl
 import os
+import pwd
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from tramontane.foundation.errors import Misconfigured
 from tramontane.foundation.progress import ProgressReport
 from tramontane.foundation.store import sqlite
 from tramontane.foundation.store.database import Database
@@ -171,6 +173,7 @@ def _folders(database: Database, home: Path) -> list[Path]:
 @contextmanager
 def _file(folder: Path, lock: _Lock, alone: bool) -> Iterator[None]:
     with translated():
+        _require_own(folder)
         file = os.open(folder / lock.file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -180,6 +183,28 @@ def _file(folder: Path, lock: _Lock, alone: bool) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def _require_own(folder: Path) -> None:
+    """Root may open any file, but what it makes beside those of another user's server is closed to that server."""
+    for lock in (USE, WANT, RESTORE):
+        try:
+            owner = (folder / lock.file).stat().st_uid
+        except FileNotFoundError:
+            continue
+        if owner != os.geteuid():
+            raise Misconfigured(
+                f"the data in {folder} belongs to the user {_name_of(owner)}, whose server could not open what another "
+                f"user writes there; run this as that user (sudo -u '{_name_of(owner)}' tramontane ...), or make the "
+                "whole folder your own (chown -R)"
+            )
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"#{user}"  # as sudo takes it
 
 
 def _in_use(what: str, alone: bool) -> StoreInUse:
