@@ -6,7 +6,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.adapters.servers.openvino.conftest import chat_gguf, models_dir  # noqa: F401  # fixtures
-from tests.fakes.engines import no_report
 from tests.records.catalog.test_answers import SMALL
 from tests.records.catalog.test_answers import installed as any_installed
 
@@ -20,6 +19,7 @@ from tramontane.app.servers import DAMAGED, Servers
 from tramontane.entrypoints.api.errors import rule_of
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import ModelUnavailable, TramontaneError
+from tramontane.foundation.progress import silent
 from tramontane.foundation.settings import EngineSettings, Settings
 from tramontane.records.catalog.nouns import FileSpec, InstalledModel, LocalSource
 
@@ -63,7 +63,7 @@ async def test_a_damaged_model_is_ours_to_mend_and_names_no_path(home: Path, fau
     path.unlink() if fault == "gone" else path.write_bytes(b"[]" if fault == "altered" else b"{")
     servers = Servers(Settings(home=home), OneModel(model), SystemClock())  # type: ignore[arg-type]
     with pytest.raises(ModelUnavailable, match=f"tramontane models verify {model.name}") as refusal:
-        await servers.start(model.name, no_report)
+        await servers.start(model.name, silent)
     assert refusal.value.code == "model_unavailable" and str(home) not in refusal.value.message
     assert rule_of(refusal.value).status == 503
 
@@ -79,7 +79,7 @@ async def test_an_engine_process_that_finds_the_damage_is_told_of_alike(
     servers = Servers(Settings(home=home), OneModel(model), SystemClock())  # type: ignore[arg-type]
     monkeypatch.setattr(servers._openvino, "start", damaged)
     with pytest.raises(ModelUnavailable, match="verify") as refusal:
-        await servers.start(model.name, no_report)
+        await servers.start(model.name, silent)
     assert str(home) not in refusal.value.message
 
 
@@ -91,7 +91,7 @@ async def test_other_failures_keep_their_own_words(home: Path, monkeypatch: pyte
     servers = Servers(Settings(home=home), OneModel(model), SystemClock())  # type: ignore[arg-type]
     monkeypatch.setattr(servers._openvino, "start", failing)
     with pytest.raises(ModelUnavailable, match="no memory"):
-        await servers.start(model.name, no_report)
+        await servers.start(model.name, silent)
 
 
 def test_a_file_the_operator_adds_is_still_theirs_to_change(home: Path, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ async def test_llama_cpp_gets_the_models_context_within_the_cache_it_may_have(
     assert model.engine == "llamacpp" and model.context_tokens and model.cache.bytes_per_token()
     cache_bytes = cache_mib * 1024 * 1024
     settings = Settings(home=home, engine=EngineSettings(threads=1, cache_bytes=cache_bytes))
-    server = await Servers(settings, OneModel(model), SystemClock()).start("small", no_report)  # type: ignore[arg-type]
+    server = await Servers(settings, OneModel(model), SystemClock()).start("small", silent)  # type: ignore[arg-type]
     assert isinstance(server, UpstreamServer)
     await server.close()
     slots, context = server.capacity.slots, server.capacity.context_tokens

@@ -1,7 +1,7 @@
 """A runnable engine process without a model: the real protocol over the fake server, with faults on request.
 
-Run as `engine_process.py FD OPTIONS`; OPTIONS is JSON: `slots`, `context_tokens`, `step_s`, `fail_load` (a message it
-dies with while loading), `slow_load_s`. A prompt may order a fault at its third token: `!die`, `!garbage` (a frame
+Run as `engine_process.py FD OPTIONS`; OPTIONS is JSON: `slots`, `context_tokens`, `step_s`, `beat_s`, `fail_load` (a
+message it dies with while loading), `slow_load_s`. A prompt may order a fault at its third token: `!die`, `!garbage` (a frame
 that is none), `!truncate` (half a frame, then death), `!stop` (SIGSTOP on itself), `!huge` (a length beyond the limit).
 """
 
@@ -30,6 +30,7 @@ class FakeEngine(asyncio.Protocol):
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.step_s = float(options.get("step_s", 0.0))
+        self.beat_s = float(options.get("beat_s", protocol.HEARTBEAT_S))
         self.server = FakeModelServer(
             script=self.script,
             slots=int(options.get("slots", 64)),
@@ -155,7 +156,7 @@ class FakeEngine(asyncio.Protocol):
     async def beat(self) -> None:
         while True:
             self.send(protocol.Heartbeat(self.server.load, 0))
-            await asyncio.sleep(protocol.HEARTBEAT_S)
+            await asyncio.sleep(self.beat_s)
 
 
 async def serve(descriptor: int, options: dict[str, Any]) -> int:

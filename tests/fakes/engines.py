@@ -8,13 +8,11 @@ from tramontane.adapters.servers.openvino.client import EngineServer
 from tramontane.adapters.servers.openvino.supervisor import start_engine
 from tramontane.adapters.servers.processes.child import ChildCommand
 from tramontane.adapters.servers.processes.watch import Patience
-from tramontane.foundation.clock import SystemClock
+from tramontane.foundation.clock import Clock, SystemClock
+from tramontane.foundation.progress import silent
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def no_report(stage: str, done: int, total: int) -> None:
-    """Progress nobody looks at."""
+PATIENCE = Patience(load_s=60.0)
 
 
 def fake_engine_command(log_path: Path, **options: Any) -> ChildCommand:
@@ -26,7 +24,9 @@ def fake_engine_command(log_path: Path, **options: Any) -> ChildCommand:
     )
 
 
-async def start_fake_engine(folder: Path, patience: Patience | None = None, **options: Any) -> EngineServer:
+async def start_fake_engine(
+    folder: Path, patience: Patience = PATIENCE, clock: Clock | None = None, **options: Any
+) -> EngineServer:
     """A running EngineServer over the fake process; its log lies in `folder`."""
     command = fake_engine_command(folder / "engine.log", **options)
-    return await start_engine("fake", command, patience or Patience(load_s=20.0), SystemClock(), no_report)
+    return await start_engine("fake", command, patience, clock or SystemClock(), silent)

@@ -9,7 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.contracts.model_server import chat, prepare
-from tests.fakes.engines import ROOT, fake_engine_command, no_report, start_fake_engine
+from tests.fakes.clock import FakeClock
+from tests.fakes.engines import PATIENCE, ROOT, fake_engine_command, start_fake_engine
+from tests.waiting import until
 
 from tramontane.adapters.servers.openvino.client import EngineServer
 from tramontane.adapters.servers.openvino.supervisor import start_engine
@@ -19,9 +21,11 @@ from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import BadRequest, EngineFailed, ModelUnavailable
 from tramontane.foundation.events import Event, Failed, Finished
 from tramontane.foundation.nouns import EmbedAsk
+from tramontane.foundation.progress import silent
 
 STREAMS = 32
-SOON_S = 10.0
+LIMIT_S = 60.0  # ends a hang; nothing is judged by it
+SECOND_NS = 1_000_000_000
 
 
 async def read_all(server: EngineServer, request_id: str, text: str = "hello", begun: asyncio.Event | None = None):
@@ -65,7 +69,7 @@ def assert_failed_once(events: list[Event]) -> None:
 async def open_streams(server: EngineServer, count: int) -> list[asyncio.Task[list[Event]]]:
     begun = [asyncio.Event() for _ in range(count)]
     tasks = [asyncio.create_task(read_all(server, f"s{turn}", begun=begun[turn])) for turn in range(count)]
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(LIMIT_S):
         for event in begun:
             await event.wait()
     return tasks
@@ -75,10 +79,11 @@ async def test_a_killed_engine_gives_every_stream_exactly_one_failed(tmp_path: P
     server = await start_fake_engine(tmp_path, step_s=0.01)
     tasks = await open_streams(server, STREAMS)
     os.kill(pid_of_only_child(), signal.SIGKILL)
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(LIMIT_S):
         answers = await asyncio.gather(*tasks)
     for events in answers:
         assert_failed_once(events)
+        assert "ended" in events[-1].message, "the death itself was not noticed"
     assert not server.alive
     with pytest.raises(EngineFailed):
         await prepare(server, chat("late"))
@@ -92,7 +97,7 @@ async def test_the_replacement_serves_after_a_death(tmp_path: Path) -> None:
     first = await start_fake_engine(tmp_path, step_s=0.01)
     await open_streams(first, 2)
     os.kill(pid_of_only_child(), signal.SIGKILL)
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(LIMIT_S):
         await first.closed.wait()
         await first.close()
         second = await start_fake_engine(tmp_path)
@@ -106,7 +111,7 @@ async def test_the_replacement_serves_after_a_death(tmp_path: Path) -> None:
 async def test_a_broken_engine_fails_its_requests_and_is_gone(tmp_path: Path, order: str) -> None:
     server = await start_fake_engine(tmp_path, step_s=0.01)
     innocent = await open_streams(server, 4)
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(LIMIT_S):
         assert_failed_once(await read_all(server, "guilty", text=f"please {order}"))
         for task in innocent:
             assert_failed_once(await task)
@@ -114,30 +119,54 @@ async def test_a_broken_engine_fails_its_requests_and_is_gone(tmp_path: Path, or
     assert children() == []
 
 
+WATCHFUL = Patience(load_s=60.0, hang_s=5.0, look_s=0.01)
+
+
 async def test_a_stopped_engine_is_found_to_hang(tmp_path: Path) -> None:
-    server = await start_fake_engine(tmp_path, Patience(load_s=20.0, hang_s=1.0, look_s=0.1), step_s=0.01)
-    async with asyncio.timeout(SOON_S):
-        events = await read_all(server, "guilty", text="please !stop")
-        await server.close()
+    clock = FakeClock()
+    server = await start_fake_engine(tmp_path, WATCHFUL, clock, step_s=0.01)
+    engine = psutil.Process(pid_of_only_child())
+    reading = asyncio.create_task(read_all(server, "guilty", text="please !stop"))
+    await until(lambda: engine.status() == psutil.STATUS_STOPPED)
+    assert not reading.done()
+
+    def failed_a_second_later() -> bool:
+        clock.pass_ns(SECOND_NS)
+        return reading.done()
+
+    await until(failed_a_second_later)
+    events = await reading
+    await server.close()
     assert_failed_once(events)
     assert "hung" in events[-1].message
     assert children() == []
 
 
 async def test_an_idle_engine_does_not_hang(tmp_path: Path) -> None:
-    server = await start_fake_engine(tmp_path, Patience(load_s=20.0, hang_s=0.3, look_s=0.05))
-    await asyncio.sleep(1.0)
+    clock = FakeClock()
+    server = await start_fake_engine(tmp_path, WATCHFUL, clock, beat_s=0.01)
+    await seconds_with_a_beat(server, clock, 20)
     assert server.alive
     await server.close()
 
 
 async def test_a_prepared_but_unstarted_ask_is_no_hang(tmp_path: Path) -> None:
-    server = await start_fake_engine(tmp_path, Patience(load_s=20.0, hang_s=0.3, look_s=0.05))
+    clock = FakeClock()
+    server = await start_fake_engine(tmp_path, WATCHFUL, clock, beat_s=0.01)
     prepared = await prepare(server, chat("w1", max_tokens=3))
-    await asyncio.sleep(1.0)
+    await seconds_with_a_beat(server, clock, 20)
     events = [event for batch in [batch async for batch in server.generate(prepared)] for event in batch]
     assert isinstance(events[-1], Finished)
     await server.close()
+
+
+async def seconds_with_a_beat(server: EngineServer, clock: FakeClock, seconds: int) -> None:
+    """Let so much time pass, with a heartbeat in each second of it; the supervisor looks as often as it likes."""
+    for _ in range(seconds):
+        before = server.load
+        await until(lambda heard=before: server.load is not heard)
+        assert not server.hangs()
+        clock.pass_ns(SECOND_NS)
 
 
 async def test_an_engine_that_dies_while_loading_leaves_its_last_words(tmp_path: Path) -> None:
@@ -160,7 +189,7 @@ async def test_loading_too_long_is_given_up(tmp_path: Path) -> None:
 
 async def test_a_cancelled_load_leaves_no_process(tmp_path: Path) -> None:
     loading = asyncio.create_task(start_fake_engine(tmp_path, Patience(stop_s=0.1), slow_load_s=30))
-    await asyncio.sleep(0.5)
+    await until(children)
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading
@@ -172,7 +201,7 @@ async def test_progress_of_loading_is_passed_on(tmp_path: Path) -> None:
     server = await start_engine(
         "fake",
         fake_engine_command(tmp_path / "engine.log"),
-        Patience(load_s=20.0),
+        PATIENCE,
         SystemClock(),
         lambda stage, done, total: heard.append((stage, done, total)),
     )
@@ -206,9 +235,7 @@ async def test_the_engine_leaves_when_the_gateway_is_gone(tmp_path: Path) -> Non
         os.sys.executable, *command.arguments, stdout=asyncio.subprocess.PIPE, env=environment
     )
     output, _ = await process.communicate()
-    async with asyncio.timeout(SOON_S):
-        while psutil.pid_exists(int(output)):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await until(lambda: not psutil.pid_exists(int(output)))
 
 
 async def test_a_withdrawn_question_leaves_the_id_free(tmp_path: Path) -> None:
@@ -218,7 +245,7 @@ async def test_a_withdrawn_question_leaves_the_id_free(tmp_path: Path) -> None:
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(LIMIT_S):
         while True:
             try:
                 server.discard(await prepare(server, chat("w2")))
@@ -231,4 +258,4 @@ async def test_a_withdrawn_question_leaves_the_id_free(tmp_path: Path) -> None:
 async def test_a_missing_program_is_told_by_its_log(tmp_path: Path) -> None:
     command = ChildCommand(arguments=("-m", "tests.no_such_module"), log_path=tmp_path / "engine.log")
     with pytest.raises(ModelUnavailable, match="no_such_module"):
-        await start_engine("fake", command, Patience(load_s=20.0), SystemClock(), no_report)
+        await start_engine("fake", command, PATIENCE, SystemClock(), silent)

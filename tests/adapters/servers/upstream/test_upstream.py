@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from tests.contracts.model_server import answer, assert_one_last_word, chat, prepare, text_of
 from tests.fakes.openai_server import API_KEY, MODEL, OpenAIServer, serving
+from tests.waiting import until
 
 from tramontane.adapters.servers.upstream import UpstreamServer, UpstreamSettings, connect
 from tramontane.foundation.errors import EngineFailed, ModelUnavailable
@@ -19,7 +20,7 @@ from tramontane.foundation.nouns import AnswerFormat, EmbedAsk, Message, Samplin
 async def far() -> AsyncIterator[tuple[OpenAIServer, UpstreamServer, UpstreamSettings]]:
     behind = OpenAIServer("vllm", step_s=0.005)
     async with serving(behind) as address:
-        settings = UpstreamSettings(base_url=address, upstream_model=MODEL, api_key=API_KEY, silence_s=1.0)
+        settings = UpstreamSettings(base_url=address, upstream_model=MODEL, api_key=API_KEY)
         server = await connect("far", settings)
         yield behind, server, settings
         await server.close()
@@ -42,18 +43,27 @@ Far = tuple[OpenAIServer, UpstreamServer, UpstreamSettings]
         ("!400", "invalid_request", "refused with 400"),
         ("!500", "engine_failed", "500"),
         ("!redirect", "engine_failed", "307"),
-        ("!silent", "deadline_exceeded", "silent"),
     ],
 )
 async def test_every_way_to_fail_is_one_last_word(far: Far, order: str, code: str, said: str) -> None:
-    events = await answer(far[1], chat("f1", text=f"please {order}", max_tokens=20))
+    await fails_once(far[1], order, code, said)
+
+
+async def test_silence_is_one_last_word(far: Far) -> None:
+    server = await connect("far", replace(far[2], silence_s=0.5))
+    await fails_once(server, "!silent", "deadline_exceeded", "silent")
+    await server.close()
+
+
+async def fails_once(server: UpstreamServer, order: str, code: str, said: str) -> None:
+    events = await answer(server, chat("f1", text=f"please {order}", max_tokens=20))
     assert_one_last_word(events)
     last = events[-1]
     assert isinstance(last, Failed)
     assert last.code == code
     assert said in last.message
     assert API_KEY not in last.message
-    assert far[1].load.running == 0
+    assert server.load.running == 0
 
 
 async def test_words_that_come_together_with_a_failure_are_handed_up_before_it(far: Far) -> None:
@@ -91,9 +101,7 @@ async def test_hanging_up_reaches_the_other_server(far: Far) -> None:
     batches = server.generate(await prepare(server, chat("h1", max_tokens=2000)))
     await anext(batches)
     await batches.aclose()
-    async with asyncio.timeout(2.0):
-        while not behind.closed_streams:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: behind.closed_streams)
     spend = server.cancelled_spend("h1")
     assert spend is not None
     assert spend.generated_tokens > 0
