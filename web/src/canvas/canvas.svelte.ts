@@ -55,8 +55,6 @@ export function closeCanvas(): void {
 
 /** Another conversation is opened: what was written here is saved as closing the panel would have saved it. */
 export function leaveCanvas(chat: Chat): void {
-  // Should the page go before the server has it, the words are still here.
-  keepDraft(chat);
   saveIfDirty(chat).catch(toastError);
   closeCanvas();
 }
@@ -94,7 +92,7 @@ export async function openDocument(chat: Chat, entryId: string | null, code: Off
         }));
       await load(chat, made.id);
     }
-    ui.panel = 'canvas';
+    if (!chat.closed) ui.panel = 'canvas';
   } catch (error) {
     toastError(error);
   }
@@ -111,6 +109,8 @@ async function same(conversation: string, title: string, content: string): Promi
 export async function load(chat: Chat, id: string): Promise<void> {
   if (!kept(chat)) return;
   const [document, all] = await Promise.all([documents.get(chat.id, id), documents.list(chat.id)]);
+  // Whoever has gone on to another chat must not find this one's document there.
+  if (chat.closed) return;
   shown(document);
   canvas.all = all;
 }
@@ -124,7 +124,7 @@ export async function openLatest(chat: Chat): Promise<void> {
     return;
   }
   await load(chat, latest.id);
-  ui.panel = 'canvas';
+  if (!chat.closed) ui.panel = 'canvas';
 }
 
 export async function saveVersion(chat: Chat, content: string, author: 'person' | 'model'): Promise<void> {
@@ -146,7 +146,7 @@ export async function saveVersion(chat: Chat, content: string, author: 'person' 
     drafts().keep(draftOf(open.id), '');
     if (canvas.open?.id === open.id) await load(chat, open.id);
   } catch (error) {
-    if (error instanceof ApiError && error.status === 409) await conflict(chat, open.id, content);
+    if (error instanceof ApiError && error.code === 'not_the_newest') await conflict(chat, open.id, content);
     else throw error;
   } finally {
     canvas.busy = false;
@@ -155,12 +155,16 @@ export async function saveVersion(chat: Chat, content: string, author: 'person' 
 
 /** Somebody else (another tab, a model) was quicker: their version is shown as the newest, one's own words stay. */
 async function conflict(chat: Chat, id: string, content: string): Promise<void> {
-  await load(chat, id);
-  canvas.text = content;
+  if (canvas.open?.id === id) {
+    await load(chat, id);
+    if (canvas.open?.id === id) canvas.text = content;
+  }
   toast(t('chat.versionConflict'), { kind: 'error' });
 }
 
 export async function saveIfDirty(chat: Chat): Promise<void> {
+  // Should the page go before the server has it, or should that refuse it, the words are still here.
+  keepDraft(chat);
   if (canvas.dirty) await saveVersion(chat, canvas.text, 'person');
 }
 

@@ -56,6 +56,11 @@ export class Chat {
     return this.#keys.get(id) ?? id;
   }
 
+  /** Another conversation is shown in its place: what still comes for this one is for nobody. */
+  get closed(): boolean {
+    return this.#gone.signal.aborted;
+  }
+
   close(): void {
     this.#gone.abort();
     this.#stream?.abort();
