@@ -15,39 +15,62 @@ import {
 } from '../attachments';
 import { catalogue } from '../models.svelte';
 
-/** One stay with one chat; null is a chat that keeps nothing. A new chat gets its name while one is there. */
-interface Stay {
-  place: string | null;
-}
-
-export class Attached {
+/** The files of one chat, of which there is one stay however often one comes and goes. */
+class Stay {
   all = $state.raw<Attachment[]>([]);
   /** What is attached would be gone after a reload. */
   fleeting = $state(false);
-  #here: Stay = { place: null };
-  #laidAside = new Map<string, Attachment[]>();
-  /** Places of which something stands in the browser, so that a question without files asks nothing of it. */
-  #written = new Set<string>();
+  /** What an earlier page has left is still looked for; until then nothing is written over it. */
+  sought = false;
+  /** Something stands in the browser; a question without files asks nothing of it. */
+  written = false;
+
+  /** Null is a chat that keeps nothing. A new chat gets its name while one is there. */
+  constructor(public place: string | null) {}
+}
+
+export class Attached {
+  #here = $state.raw(new Stay(null));
+  #stays = new Map<string, Stay>();
 
   constructor(private readonly kept: Pick<KeptFiles<Attachment>, 'read' | 'keep'>) {}
 
+  get all(): Attachment[] {
+    return this.#here.all;
+  }
+
+  get fleeting(): boolean {
+    return this.#here.fleeting;
+  }
+
   /** Goes to another chat, whose files come from memory or from an earlier page. */
   arrive(place: string | null): void {
-    if (this.#here.place !== null) this.#laidAside.set(this.#here.place, this.all);
-    this.#here = { place };
-    this.fleeting = false;
-    const known = place === null ? [] : this.#laidAside.get(place);
-    this.all = known ?? [];
-    if (known === undefined) void this.#restore(this.#here);
-    else void this.#keep(place, known);
+    const known = place === null ? undefined : this.#stays.get(place);
+    this.#here = known ?? new Stay(place);
+    if (place === null || known) return;
+    this.#stays.set(place, this.#here);
+    void this.#seek(this.#here, place);
   }
 
   /** The same chat has got its name, or is kept no more, or is from now on. */
   rename(place: string | null): void {
-    void this.#keep(this.#here.place, []);
-    if (this.#here.place !== null) this.#laidAside.delete(this.#here.place);
-    this.#here.place = place;
-    void this.#keep(place, this.all);
+    const stay = this.#here;
+    const from = stay.place;
+    if (from !== null) {
+      this.#stays.delete(from);
+      if (stay.sought || stay.written) void this.kept.keep(from, []);
+    }
+    const there = place === null ? undefined : this.#stays.get(place);
+    if (there) {
+      stay.all = [...there.all, ...stay.all];
+      there.place = null;
+    }
+    stay.place = place;
+    stay.written = there?.written ?? false;
+    if (place !== null) this.#stays.set(place, stay);
+    // A chat that was temporary comes to where other files may wait; one that gets its name is the first there.
+    if (place !== null && from === null && (!there || there.sought)) void this.#seek(stay, place);
+    else void this.#keep(stay);
   }
 
   /** Takes what may go to this model; says why something may not, or nothing. */
@@ -56,10 +79,10 @@ export class Attached {
     let problem = '';
     // What a picker or a drop gives is emptied as soon as its event is over.
     for (const file of [...given]) {
-      const refused = refusal(file, this.#at(stay).length, catalogue.sees(model));
+      const refused = refusal(file, stay.all.length, catalogue.sees(model));
       const result = refused ?? (await attach(file));
       if (typeof result === 'string') problem = `${file.name}: ${words(result, model)}`;
-      else this.#set(stay, [...this.#at(stay), result]);
+      else this.#set(stay, [...stay.all, result]);
     }
     return problem;
   }
@@ -71,47 +94,39 @@ export class Attached {
     );
   }
 
-  /** All of them, which go with a question now. */
-  take(): Attachment[] {
-    const taken = this.all;
-    this.#set(this.#here, []);
-    return taken;
-  }
-
-  /** They could not be sent, and wait again where they did; what was attached since stays too. */
-  giveBack(place: string | null, files: readonly Attachment[]): void {
-    const stay = place === this.#here.place ? this.#here : { place };
-    if (files.length > 0) this.#set(stay, [...files, ...this.#at(stay)]);
-  }
-
-  #at(stay: Stay): Attachment[] {
-    if (stay === this.#here) return this.all;
-    return (stay.place !== null && this.#laidAside.get(stay.place)) || [];
+  /** All of them go with a question now. Should it not be sent, what is given back has them wait again where they did. */
+  take(): () => void {
+    const stay = this.#here;
+    const taken = stay.all;
+    this.#set(stay, []);
+    return () => {
+      if (taken.length > 0) this.#set(stay, [...taken, ...stay.all]);
+    };
   }
 
   #set(stay: Stay, files: Attachment[]): void {
-    if (stay === this.#here) this.all = files;
-    else if (stay.place !== null) this.#laidAside.set(stay.place, files);
-    void this.#keep(stay.place, files);
+    stay.all = files;
+    void this.#keep(stay);
   }
 
-  async #restore(stay: Stay): Promise<void> {
-    const place = stay.place;
-    if (place === null) return;
+  async #seek(stay: Stay, place: string): Promise<void> {
+    stay.sought = true;
     const found = (await this.kept.read(place)).filter(isAttachment);
-    if (found.length === 0) return;
-    this.#written.add(place);
-    this.#set(stay, [...found, ...this.#at(stay)]);
+    stay.sought = false;
+    if (found.length > 0) {
+      stay.all = [...found, ...stay.all];
+      if (stay.place === place) stay.written = true;
+    }
+    void this.#keep(stay);
   }
 
-  async #keep(place: string | null, files: Attachment[]): Promise<void> {
-    const here = place === this.#here.place;
-    if (here && files.length === 0) this.fleeting = false;
-    if (place === null || (files.length === 0 && !this.#written.has(place))) return;
-    if (files.length > 0) this.#written.add(place);
-    else this.#written.delete(place);
-    const kept = await this.kept.keep(place, files);
-    if (here && files === this.all) this.fleeting = !kept;
+  async #keep(stay: Stay): Promise<void> {
+    const { place, all } = stay;
+    if (place === null || all.length === 0) stay.fleeting = false;
+    if (place === null || stay.sought || (all.length === 0 && !stay.written)) return;
+    stay.written = all.length > 0;
+    const kept = await this.kept.keep(place, all);
+    if (stay.place === place && stay.all === all) stay.fleeting = !kept;
   }
 }
 

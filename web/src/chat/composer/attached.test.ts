@@ -51,17 +51,17 @@ describe('attached files', () => {
     files.remove(files.all[0]!);
     await settled();
     expect(names(shelf.held.get('c1')!)).toEqual(['b.txt']);
-    expect(names(files.take())).toEqual(['b.txt']);
+    files.take();
     await settled();
-    expect([shelf.held.size, (await page('c1')).all.length]).toEqual([0, 0]);
+    expect([files.all, shelf.held.size, (await page('c1')).all.length]).toEqual([[], 0, 0]);
   });
 
   it('wait again where they did when they could not be sent', async () => {
     const files = await page('c1');
     await files.add([text('a.txt')], 'm');
-    const taken = files.take();
+    const giveBack = files.take();
     files.arrive('c2');
-    files.giveBack('c1', taken);
+    giveBack();
     await settled();
     expect(files.all).toEqual([]);
     expect(names((await page('c1')).all)).toEqual(['a.txt']);
@@ -106,6 +106,67 @@ describe('attached files', () => {
     await settled();
     expect(names(files.all).sort()).toEqual(['a.txt', 'b.txt']);
     expect(names(shelf.held.get('c1')!).sort()).toEqual(['a.txt', 'b.txt']);
+  });
+
+  it('wait before those that were attached while they were on their way', async () => {
+    const files = await page('c1');
+    await files.add([text('a.txt')], 'm');
+    const giveBack = files.take();
+    await files.add([text('b.txt')], 'm');
+    giveBack();
+    await settled();
+    expect(names(files.all)).toEqual(['a.txt', 'b.txt']);
+    expect(names(shelf.held.get('c1')!)).toEqual(['a.txt', 'b.txt']);
+  });
+
+  it('of a temporary chat do not come back into another one', async () => {
+    const files = await page(null);
+    await files.add([text('a.txt')], 'm');
+    const giveBack = files.take();
+    files.arrive(null);
+    giveBack();
+    expect(files.all).toEqual([]);
+  });
+
+  it('are shown to who has been elsewhere while they were read or looked for', async () => {
+    await (await page('c1')).add([text('a.txt')], 'm');
+    const files = new Attached(shelf);
+    files.arrive('c1');
+    const adding = files.add([text('b.txt')], 'm');
+    files.arrive('c2');
+    files.arrive('c1');
+    await adding;
+    await settled();
+    expect(names(files.all).sort()).toEqual(['a.txt', 'b.txt']);
+    files.arrive('c2');
+    files.arrive('c1');
+    await settled();
+    expect(names(files.all).sort()).toEqual(['a.txt', 'b.txt']);
+    expect(names((await page('c1')).all).sort()).toEqual(['a.txt', 'b.txt']);
+  });
+
+  it.each([null, 'c1'])('still looked for go along when the chat is called %s', async (name) => {
+    await (await page('new')).add([text('a.txt')], 'm');
+    const files = new Attached(shelf);
+    files.arrive('new');
+    files.rename(name);
+    await settled();
+    expect(names(files.all)).toEqual(['a.txt']);
+    expect([...shelf.held.keys()]).toEqual(name === null ? [] : [name]);
+    expect((await page('new')).all).toEqual([]);
+  });
+
+  it.each(['this page', 'an earlier one'])('of a chat that was temporary join those of %s', async (where) => {
+    const earlier = await page('new');
+    await earlier.add([text('a.txt')], 'm');
+    await settled();
+    const files = where === 'this page' ? earlier : new Attached(shelf);
+    files.arrive(null);
+    await files.add([text('b.txt')], 'm');
+    files.rename('new');
+    await settled();
+    expect(names(files.all)).toEqual(['a.txt', 'b.txt']);
+    expect(names(shelf.held.get('new')!)).toEqual(['a.txt', 'b.txt']);
   });
 
   it('say when the browser cannot keep them, until they are gone', async () => {
