@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.hub import FakeHub, running_hub
-from tests.fakes.studio import GATED, HUGE, OPEN, Workbench, filled, installed_by_hand, opened_studio, until
+from tests.fakes.studio import GATED, HUGE, OPEN, Workbench, filled, installed_by_hand, opened_studio
+from tests.waiting import until
 
 from tramontane.adapters.sources.folders import ModelFolders
 from tramontane.app.servers import Servers

@@ -1,7 +1,6 @@
 """A real studio over a real catalogue and data folder, a hub on the loopback, and an engine that only pretends to load."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,6 @@ from tramontane.records.catalog.catalogue import Catalogue
 from tramontane.records.catalog.nouns import CacheShape, HubSource, InstalledModel, ModelEntry, Provenance, Visibility
 
 OPEN, GATED, HUGE = "tiny", "gated", "huge"
-WAIT_S = 30
 
 
 class Workbench(NamedTuple):
@@ -82,13 +80,6 @@ def filled(hub: FakeHub) -> FakeHub:
     for name in (OPEN, GATED):
         hub.add(f"owner/{name}", folder_files())
     return hub
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Return once it holds; the test fails when it never does."""
-    async with asyncio.timeout(WAIT_S):
-        while not holds():  # noqa: ASYNC110  # what is waited for happens on other threads
-            await asyncio.sleep(0.01)
 
 
 def installed_by_hand(bench: Workbench, name: str = OPEN, **changes: object) -> None:

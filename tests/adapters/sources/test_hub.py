@@ -2,12 +2,12 @@
 
 import hashlib
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from tests.fakes.hub import FakeHub
 from tests.fakes.tiny_files import folder_files
+from tests.waiting import wait_until
 
 from tramontane.adapters.formats.errors import FileRefused
 from tramontane.adapters.sources.errors import ChecksumMismatch, PullCancelled, SourceFailed
@@ -130,12 +130,12 @@ def test_a_stop_is_heard_in_the_middle_of_a_file_on_a_slow_line(hub: FakeHub, in
     part, stop = into / ".model.safetensors.part", threading.Event()
 
     def stop_once_something_came() -> None:
-        for _ in range(200):
-            if part.exists() and part.stat().st_size > 0:
-                stop.set()
-                return
-            time.sleep(0.02)
-        hub.go.set()  # nothing came piece by piece: let it end, and the test fail
+        try:
+            wait_until(lambda: part.exists() and part.stat().st_size > 0)
+        except AssertionError:
+            hub.go.set()  # nothing came piece by piece: let it end, and the test fail
+        else:
+            stop.set()
 
     watching = threading.Thread(target=stop_once_something_came)
     watching.start()

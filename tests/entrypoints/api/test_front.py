@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tests.fakes.doors import KEY, fake_doors
 from tests.fakes.engine_room import FakeRoom
+from tests.waiting import until
 
 from tramontane.entrypoints.api import Doors, build_app
 from tramontane.entrypoints.api.drain import Drain
@@ -147,8 +148,7 @@ async def test_while_draining_the_open_stream_ends_and_new_work_is_refused(room:
     room.hold = asyncio.Event()
     async with reach(doors) as client:
         inside = asyncio.create_task(client.post("/v1/chat/completions", json=CHAT))
-        while not room.asks:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await until(lambda: room.asks)
         doors.drain.begin()
         refused = await client.post("/v1/chat/completions", json=CHAT)
         assert (refused.status_code, refused.json()["code"]) == (503, "draining")

@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.doors import KEY, fake_doors, scripted
 from tests.fakes.engine_world import Book, Directory, Starter
 from tests.fakes.model_server import FakeModelServer
+from tests.waiting import until
 
 from tramontane.engine.nouns import Policy
 from tramontane.engine.room import Engine
@@ -95,8 +96,7 @@ async def test_a_request_given_up_frees_its_slot_and_is_charged() -> None:
     house = House()
     async with house.client() as client:
         call = asyncio.create_task(client.post("/v1/chat/completions", json=chat("endless")))
-        while not (house.starter.servers and house.starter.servers[-1].load.running):  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        await until(lambda: house.starter.servers and house.starter.servers[-1].load.running)
         call.cancel()
         await asyncio.wait([call])
     (receipt,) = house.book.receipts

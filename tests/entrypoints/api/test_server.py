@@ -11,6 +11,7 @@ from tests.fakes.doors import KEY, fake_doors, scripted
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.engine_world import Book, Directory, Starter
 from tests.fakes.model_server import Answer, FakeModelServer
+from tests.waiting import PATIENCE_S, until
 
 from tramontane.engine.nouns import Policy
 from tramontane.engine.room import Engine
@@ -59,8 +60,7 @@ async def test_stopping_lets_the_open_stream_end_and_refuses_new_work() -> None:
             async with client.stream("POST", "/v1/chat/completions", json=chat("hello", stream=True)) as stream:
                 assert stream.status_code == 200
                 stop.set()
-                while not doors.drain.closing:  # noqa: ASYNC110
-                    await asyncio.sleep(0.001)
+                await until(lambda: doors.drain.closing)
                 assert (await client.post("/v1/chat/completions", json=chat("hello"))).json()["code"] == "draining"
                 release.set()
                 assert (await stream.aread()).endswith(b"data: [DONE]\n\n")
@@ -75,20 +75,22 @@ async def test_whoever_was_let_in_before_the_end_is_answered() -> None:
     with listen("127.0.0.1", 0) as listener:
         server = asyncio.create_task(serve(fake_doors(FakeRoom(FakeModelServer("fake"))), listener, stop))
         reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
-        await asyncio.sleep(0.05)
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0]))
         stop.set()
-        await asyncio.sleep(0.05)
+        await until(lambda: listener.fileno() == -1, every_s=0.001)
         writer.write(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
         writer.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await server
 
 
 async def test_doors_told_to_close_before_they_open_do_so() -> None:
     stop = asyncio.Event()
     stop.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         with listen("127.0.0.1", 0) as listener:
             assert await serve(fake_doors(FakeRoom(FakeModelServer("fake"))), listener, stop)
 
@@ -153,9 +155,7 @@ async def test_a_client_that_stops_reading_loses_its_seat_and_is_charged() -> No
     with listen("127.0.0.1", 0) as listener:
         server = asyncio.create_task(serve(doors, listener, stop))
         with send_unread(listener.getsockname(), "/v1/chat/completions", chat("x", stream=True), 4096):
-            async with asyncio.timeout(30):
-                while not book.receipts:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+            await until(lambda: book.receipts)
             (receipt,) = book.receipts
             assert receipt.outcome == "cancelled"
             assert receipt.spend.generated_tokens > 0
@@ -164,27 +164,45 @@ async def test_a_client_that_stops_reading_loses_its_seat_and_is_charged() -> No
         assert await server
 
 
-async def test_a_client_that_is_behind_again_and_again_keeps_its_seat() -> None:
-    pieces = 150
+async def test_a_client_that_is_behind_again_and_again_keeps_its_seat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time it catches up, the time it may be behind is given up and begins anew with the next."""
+    pieces, allowed_s = 150, 3333
+    loop, behind = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+    call_later = loop.call_later
+
+    def noted(delay_s: float, *rest: Any, **more: Any) -> asyncio.TimerHandle:
+        timer = call_later(delay_s, *rest, **more)
+        if delay_s == allowed_s:
+            behind.append(timer)
+        return timer
 
     def script(ask: Ask, max_tokens: int) -> Answer:
         return Answer(batches=[[TextDelta(0, "x" * 65536)]] * pieces)
 
-    doors = fake_doors(FakeRoom(FakeModelServer("fake", script=script)), settings=HttpSettings(stalled_reader_s=1))
+    monkeypatch.setattr(loop, "call_later", noted)
+    settings = HttpSettings(stalled_reader_s=allowed_s)
+    room = FakeRoom(FakeModelServer("fake", script=script))
+    doors = fake_doors(room, settings=settings)
     stop, seen, tail = asyncio.Event(), 0, b""
+
+    def waits_for_the_reader() -> bool:
+        return any(not timer.cancelled() for timer in behind) or any(answer.ended.is_set() for answer in room.answers)
+
     body = chat("x", stream=True)
     with listen("127.0.0.1", 0) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         server = asyncio.create_task(serve(doors, listener, stop))
         with send_unread(listener.getsockname(), "/v1/chat/completions", body, 262_144) as client:
             client.setblocking(False)
             while not tail.endswith(b"0\r\n\r\n"):
-                await asyncio.sleep(0.05)
-                part = await asyncio.get_running_loop().sock_recv(client, 262_144)
+                await until(waits_for_the_reader, every_s=0.001)
+                part = await loop.sock_recv(client, 262_144)
                 assert part, "the connection was cut"
                 tail, seen = tail[-5:] + part[-5:], seen + len(part)
         stop.set()
         await server
     assert seen > pieces * 65536
+    assert len(behind) > 10 and all(timer.cancelled() for timer in behind)
 
 
 HEAD = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"
@@ -227,7 +245,7 @@ async def test_a_head_that_never_ends_is_given_up(begin: bytes, monkeypatch: pyt
         server = asyncio.create_task(serve(fake_doors(), listener, stop))
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         writer.write(begin)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             assert await reader.read() == b""
         writer.close()
         stop.set()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.fakes.doors import KEY, caller_named, fake_doors
 from tests.fakes.engine_world import Book, Directory, Starter
 from tests.fakes.model_server import Answer, FakeModelServer, Script
+from tests.waiting import PATIENCE_S, until
 
 from tramontane.engine.nouns import Policy
 from tramontane.engine.room import Engine
@@ -52,7 +53,7 @@ class House:
         self.client = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers)
 
     async def ask(self, prompt: Any, path: str = PATHS[1], **fields: Any) -> httpx2.Response:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.client.post(path, json={"model": "fake", "prompt": prompt, **fields})
 
     def outcomes(self) -> Counter[str]:
@@ -145,14 +146,10 @@ async def test_the_first_to_fail_ends_them_all(stream: bool) -> None:
 async def test_giving_up_frees_every_seat(stream: bool, slots: int) -> None:
     house = House(slots=slots)
     call = asyncio.create_task(house.ask(["endless"] * 3, stream=stream))
-    async with asyncio.timeout(30):
-        while not (house.starter.servers and house.running):  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+    await until(lambda: house.starter.servers and house.running)
     call.cancel()
     await asyncio.wait([call])
-    async with asyncio.timeout(30):
-        while len(house.book.receipts) < 3:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+    await until(lambda: len(house.book.receipts) == 3)
     assert house.outcomes() == {"cancelled": 3}
     assert house.running == 0
 

@@ -11,7 +11,8 @@ from tests.entrypoints.web.conftest import Page, Site
 from tests.entrypoints.web.studio_site import with_studio
 from tests.fakes.doors import KEY
 from tests.fakes.hub import FakeHub, running_hub
-from tests.fakes.studio import GATED, OPEN, Workbench, filled, installed_by_hand, opened_studio, until
+from tests.fakes.studio import GATED, OPEN, Workbench, filled, installed_by_hand, opened_studio
+from tests.waiting import PATIENCE_S, until
 
 from tramontane.entrypoints.api.drain import Drain
 from tramontane.entrypoints.web.model_events import Boards, ModelEvents, Telling
@@ -205,7 +206,7 @@ async def test_a_watcher_who_leaves_is_let_go(studio: Site, bench: Workbench) ->
     watching = Watching(ModelEvents(Boards(bench.studio, SystemClock()), studio.here, Drain(), ""))
     await until(lambda: bool(watching.frames))
     watching.gone.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await watching.task
 
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 from tests.records.ledger import gateway
 from tests.records.ledger.gateway import CALLER, receipt
+from tests.waiting import PATIENCE_S, until
 
 from tramontane.engine import ports
 from tramontane.foundation.errors import Overloaded
@@ -39,11 +40,7 @@ def left(spool: Path) -> list[Path]:
 
 
 async def drained(ledger: ReceiptBook) -> None:
-    for _ in range(5000):
-        if not ledger.waiting:
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("receipts still wait")
+    await until(lambda: not ledger.waiting)
 
 
 @pytest.fixture
@@ -117,15 +114,12 @@ async def test_what_the_database_refuses_waits_and_new_work_is_refused(
     await ledger.start()
     monkeypatch.setattr(book, "RETRY_S", 0.001)
     original = ledger._add
-
-    def refuse(receipts: list[Receipt]) -> None:
-        raise StorageBusy("somebody holds it", retry_after_s=1)
-
-    monkeypatch.setattr(ledger, "_add", refuse)
+    tried = _take_down(ledger, monkeypatch)
     for number in range(10):
         ledger.ensure_room()
         ledger.post(receipt(f"r{number}"))
-    await asyncio.sleep(0.02)
+    # Of two tries the first one's end is known.
+    await until(lambda: len(tried) > 1)
     with pytest.raises(Overloaded, match="somebody holds it"):
         ledger.ensure_room()
     ledger.post(receipt("running already"))
@@ -147,7 +141,7 @@ async def test_fifty_thousand_receipts_outlast_a_store_that_is_down(
         ledger.post(receipt(f"r{number}"))
         if number % 500 == 0:
             await asyncio.sleep(0.002)
-    assert len(tried) > 5
+    await until(lambda: len(tried) > 5)
     assert (ledger.waiting, ledger.lost) == (MANY, 0)
     assert len(ledger._pending) <= 2 * book.CAPACITY
     monkeypatch.undo()
@@ -308,9 +302,10 @@ async def test_kill_9_leaves_exactly_one_receipt_for_every_request(
 def _run_until_killed(address: str, spool: Path, prefix: str, witness: Path) -> None:
     before = witness.read_text().count("\n")
     process = subprocess.Popen([sys.executable, gateway.__file__, address, str(spool), prefix, str(witness)])
+    end = time.monotonic() + PATIENCE_S
     try:
         while witness.read_text().count("\n") < before + ENOUGH:
-            assert process.poll() is None
+            assert process.poll() is None and time.monotonic() < end
             time.sleep(0.003)
     finally:
         process.kill()
