@@ -32,7 +32,11 @@ async def authenticate(secret: str) -> Caller:
     return caller_named(known[secret])
 
 
-def assistant_doors(database: Database, room: FakeRoom, most_kept_bytes: int | None = None, **fields: Any) -> Doors:
+PLENTY = 2_000_000_000
+"""Bytes that nobody of a test reaches."""
+
+
+def assistant_doors(database: Database, room: FakeRoom, most_kept_bytes: int = PLENTY, **fields: Any) -> Doors:
     assistant = Assistant(database, room, SystemClock(), most_kept_bytes)
     return Doors(engine=room, assistant=assistant, authenticate=authenticate, models=cards_of, **fields)
 

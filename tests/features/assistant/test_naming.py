@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.fakes.assistant import PLENTY
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer, FakeModelServer
 from tests.features.assistant.rooms import turn_of
@@ -31,7 +32,7 @@ def room(*words: str, failure: Failed | None = None) -> FakeRoom:
 
 async def answered(database: Database) -> Run:
     """A run that is over, named by a person so that nothing else asks for a title."""
-    assistant = Assistant(database, room("In ", "Provence."), SystemClock())
+    assistant = Assistant(database, room("In ", "Provence."), SystemClock(), PLENTY)
     run = await assistant.start(CALLER, NewConversation(model="fake", name="named"), turn_of(QUESTION))
     await run.finished()
     return run

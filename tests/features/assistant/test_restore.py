@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from tests.fakes.assistant import PLENTY
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import FakeModelServer
 from tests.postgres import PostgresServer
@@ -41,7 +42,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
 
 
 async def ask(database: Database, text: str) -> Assistant:
-    assistant = Assistant(database, FakeRoom(FakeModelServer("fake")), SystemClock())
+    assistant = Assistant(database, FakeRoom(FakeModelServer("fake")), SystemClock(), PLENTY)
     entry = NewEntry(kind="message.input", role="user", body={"content": text})
     new = NewConversation(model="fake", name=f"About {text}")
     run = await assistant.start(CALLER, new, NewTurn(request_id="request", inputs=(entry,)))

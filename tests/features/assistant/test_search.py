@@ -12,6 +12,7 @@ from tests.postgres import PostgresServer
 
 from tramontane.features.assistant import looking, search, store
 from tramontane.features.assistant.nouns import Conversation, Numbers, Owner
+from tramontane.features.assistant.tables import kept_bytes
 from tramontane.features.assistant.words import MOST_CHARACTERS, fold
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.store.database import Database
@@ -120,14 +121,16 @@ def test_a_conversation_with_many_hits_hides_none_of_the_others(
     most=st.integers(1, 7),
     candidates=st.integers(1, 6),
     near=st.integers(1, 30),
+    looks=st.integers(1, 3),
 )
 def test_looking_back_by_pages_misses_nothing_and_repeats_nothing(
-    database: Database, said: Sequence[tuple[int, bool]], most: int, candidates: int, near: int
+    database: Database, said: Sequence[tuple[int, bool]], most: int, candidates: int, near: int, looks: int
 ) -> None:
-    """As if all hits were walked at once, newest first; on SQLite as far back as all looks together reach."""
+    """As if all hits were walked at once, newest first."""
     with pytest.MonkeyPatch.context() as patched, database.write() as connection:
         patched.setattr(looking, "CANDIDATES", candidates)
         patched.setattr(looking, "NEAR", near)
+        patched.setattr(looking, "MOST_LOOKS", looks)
         word = new_id("w").replace("_", "")
         ids = [conversation(connection) for _ in range(6)]
         hits = []
@@ -135,11 +138,8 @@ def test_looking_back_by_pages_misses_nothing_and_repeats_nothing(
             entry_id = say(connection, ids[place], f"the {word}" if holds else "nothing")
             if holds:
                 hits.append((ids[place], entry_id))
-        reached = hits[::-1]
-        if database.kind == "sqlite":
-            reached = reached[: candidates * looking.MOST_LOOKS]
         latest: dict[str, str] = {}
-        for conversation_id, entry_id in reached:
+        for conversation_id, entry_id in reversed(hits):
             latest.setdefault(conversation_id, entry_id)
         got = [(hit.conversation_id, hit.entry_id) for hit in search.find(connection, OWNER, word, most)]
     assert got == list(latest.items())[:most]
@@ -158,9 +158,11 @@ def test_what_was_kept_before_the_index_knew_owners_is_found_after(address: str)
     opened = Database.open(address)
     migrate(opened, lambda stage, done, total: None, target="0006")
     with opened.write() as connection:
+        kept_bytes.create(connection)  # a later step's, which writing takes for granted
         one = conversation(connection, name="Bora")
         changed = say(connection, one, "the mistral")
         say(connection, conversation(connection, COLLEAGUE), "the mistral", COLLEAGUE)
+        kept_bytes.drop(connection)
     migrate(opened, lambda stage, done, total: None)
     with opened.write() as connection:
         assert found(connection, "mistral") == found(connection, "bora") == [one]

@@ -60,13 +60,13 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @needs_inference
     async def make(request: Request, body: ProjectBody) -> Response:
         owner = Owner.of(request.state.caller)
-        return json_response(_shape(await assistant.write(projects.add, owner, "project", written(body), now_ns())))
+        return json_response(_shape(await assistant.add(projects.add, owner, "project", written(body), now_ns())))
 
     @routes.patch("/v1/projects/{project_id}", tags=["projects"], summary="Change a project")
     @needs_inference
     async def change(request: Request, project_id: str, body: ProjectChange) -> Response:
         owner = Owner.of(request.state.caller)
-        row = await assistant.write(projects.change, owner, "project", project_id, written(body), now_ns())
+        row = await assistant.add(projects.change, owner, "project", project_id, written(body), now_ns())
         return json_response(_shape(row))
 
     @routes.delete(

@@ -55,13 +55,13 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @needs_inference
     async def make(request: Request, body: ShortcutBody) -> Response:
         owner = Owner.of(request.state.caller)
-        return json_response(_shape(await assistant.write(projects.add, owner, "shortcut", written(body), now_ns())))
+        return json_response(_shape(await assistant.add(projects.add, owner, "shortcut", written(body), now_ns())))
 
     @routes.patch("/v1/shortcuts/{shortcut_id}", tags=["shortcuts"], summary="Change a shortcut")
     @needs_inference
     async def change(request: Request, shortcut_id: str, body: ShortcutChange) -> Response:
         owner = Owner.of(request.state.caller)
-        row = await assistant.write(projects.change, owner, "shortcut", shortcut_id, written(body), now_ns())
+        row = await assistant.add(projects.change, owner, "shortcut", shortcut_id, written(body), now_ns())
         return json_response(_shape(row))
 
     @routes.delete("/v1/shortcuts/{shortcut_id}", tags=["shortcuts"], summary="Delete a shortcut", status_code=204)

@@ -7,12 +7,13 @@ on the database's own lanes.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from tramontane.engine.facade import Answer, EngineRoom
-from tramontane.features.assistant import content, keeping, store
+from tramontane.features.assistant import content, quota, store
 from tramontane.features.assistant.answering import Run
 from tramontane.features.assistant.completion import ask_for
 from tramontane.features.assistant.naming import name_for
@@ -26,7 +27,6 @@ from tramontane.foundation.nouns import Caller
 from tramontane.foundation.store.database import Database
 
 CLOSE_S = 5.0
-BEGUN_BYTES = keeping.weight([{"content": ""}])
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 Begin = Callable[[Connection, Owner, str], Turn]
@@ -35,12 +35,10 @@ Begin = Callable[[Connection, Owner, str], Turn]
 class Assistant:
     """Conversations of one installation. `runner_id` names this start of the gateway in what it writes.
 
-    `most_kept_bytes` bounds what one owner keeps in a workspace; None is no limit.
+    `most_kept_bytes` bounds what one owner keeps in a workspace.
     """
 
-    def __init__(
-        self, database: Database, engine: EngineRoom, clock: Clock, most_kept_bytes: int | None = None
-    ) -> None:
+    def __init__(self, database: Database, engine: EngineRoom, clock: Clock, most_kept_bytes: int) -> None:
         self.database = database
         self.clock = clock
         self.numbers = Numbers(clock.now_ns)
@@ -71,12 +69,7 @@ class Assistant:
     async def add(self, work: Callable[..., Result], owner: Owner, *args: object) -> Result:
         """As `write`, for what adds to what its owner keeps. Raises Conflict (history_full) when that is too much."""
 
-        def within_limit(connection: Connection, *given: object) -> Result:
-            made = work(connection, owner, *given)
-            keeping.check(keeping.held(connection, owner), self._most_kept_bytes)
-            return made
-
-        return await self.write(within_limit, *args)
+        return await self.write(self._within_limit(work), owner, *args)
 
     async def start(self, caller: Caller, new: NewConversation, turn: NewTurn) -> Run:
         """Begin a conversation. Returns once the engine may run it; nothing is kept of one it refuses."""
@@ -119,7 +112,7 @@ class Assistant:
         for run in [run for run in self._runs.values() if run.turn.conversation.conversation_id == conversation_id]:
             if run.turn.owner == owner:
                 await run.abandon()
-        await self.write(_remove, owner, conversation_id)
+        await self.write(store.remove, owner, conversation_id)
 
     async def close(self) -> None:
         """End what is being written, keeping what came, and wait for it."""
@@ -148,7 +141,7 @@ class Assistant:
 
     async def _open(self, caller: Caller, new: NewTurn, begin: Begin, output_id: str, begun_ns: int) -> Run:
         """The engine is asked while the disk still takes the turn down; nothing goes out before both are there."""
-        begin = self._counted(new, begin) if new.store else begin
+        begin = self._within_limit(begin) if new.store else begin
         turn, saved = await self._begun(new.store, begin, Owner.of(caller), output_id)
         one = turn.conversation
         args = one.completion_args if new.completion_args is None else new.completion_args
@@ -174,20 +167,18 @@ class Assistant:
             run.stop()
         return run
 
-    def _counted(self, new: NewTurn, begin: Begin) -> Begin:
-        """The same, with what it writes counted as its owner's. Raises Conflict (history_full)."""
+    def _within_limit(self, work: Callable[..., Result]) -> Callable[..., Result]:
+        """The same work, undone with Conflict (history_full) when it makes more than its owner may keep."""
 
-        def counted(connection: Connection, owner: Owner, output_id: str) -> Turn:
-            turn = begin(connection, owner, output_id)
-            if turn.began and turn.head_id is not None:  # made of another conversation, with copies of its entries
-                # Without the answer to be, which counts when it is there.
-                size_bytes = keeping.measured(connection, owner, turn.conversation.conversation_id) - BEGUN_BYTES
-            else:
-                size_bytes = keeping.weight(one.body for one in new.inputs)
-            keeping.check(keeping.grow(connection, owner, size_bytes), self._most_kept_bytes)
-            return turn
+        def within(connection: Connection, owner: Owner, *args: object) -> Result:
+            before = quota.used(connection, owner)
+            made = work(connection, owner, *args)
+            # Who is beyond it may still make less of it, and bring in what is there already.
+            if before < quota.used(connection, owner) > self._most_kept_bytes:
+                raise quota.full(self._most_kept_bytes)
+            return made
 
-        return counted
+        return within
 
     def _give_up_waiting(self, owner: Owner, conversation_id: str) -> bool:
         """Have the turns that still wait for the engine end as soon as it would begin; False when none waits."""
@@ -235,7 +226,8 @@ class Assistant:
         if not turn.stored:
             return
         if turn.began:
-            await self.write(keeping.remove, turn.owner, turn.conversation.conversation_id)
+            with suppress(NotFound):  # it was deleted meanwhile
+                await self.write(store.remove, turn.owner, turn.conversation.conversation_id)
         else:
             said = clean(error.message)
             values = {"status": "failed", "error_code": error.code, "error_message": said, "send_key": None}
@@ -260,6 +252,8 @@ class Assistant:
 
     def _finish(self, connection: Connection, turn: Turn, entries: Sequence[Entry]) -> None:
         owner, conversation_id = turn.owner, turn.conversation.conversation_id
+        if store.find(connection, owner, conversation_id, lock=True) is None:
+            return  # it was deleted meanwhile
         first, *more = entries
         text = content.text_of(first.body)
         values = {
@@ -267,17 +261,15 @@ class Assistant:
             "error_code": first.error_code, "error_message": first.error_message, "usage": first.usage,
             "completed_ns": first.completed_ns, "words": fold(text),
         }  # fmt: skip
-        if not store.change_entry(connection, owner, conversation_id, turn.output_id, values):
-            return  # the conversation was deleted meanwhile
         rows = []
         parent_id = turn.output_id
         for one in more:
             rows.append((_numbered(one, parent_id, self.numbers.next()), fold(content.text_of(one.body))))
             parent_id = one.entry_id
+        # What was answered is kept, whatever the limit.
+        store.change_entry(connection, owner, conversation_id, turn.output_id, values)
         store.add_entries(connection, owner, conversation_id, rows, None)
         store.settle(connection, owner, conversation_id, turn.output_id, parent_id, first.completed_ns or 0)
-        # What was answered is kept, whatever the limit.
-        keeping.grow(connection, owner, keeping.weight(one.body for one in entries))
 
     def _reading(self, work: Callable[..., Result], args: tuple[object, ...]) -> Result:
         with self.database.read() as connection:
@@ -320,14 +312,11 @@ def _keep(connection: Connection, turn: Turn, body: dict[str, Any]) -> None:
 
 def _close_entry(connection: Connection, turn: Turn, values: dict[str, Any], now_ns: int) -> None:
     conversation_id = turn.conversation.conversation_id
+    if store.find(connection, turn.owner, conversation_id, lock=True) is None:
+        return
     store.change_entry(connection, turn.owner, conversation_id, turn.output_id, {**values, "completed_ns": now_ns})
     store.settle(connection, turn.owner, conversation_id, turn.output_id, turn.output_id, now_ns)
 
 
 def _name(connection: Connection, turn: Turn, name: str) -> None:
     store.name(connection, turn.owner, turn.conversation.conversation_id, name, fold(name))
-
-
-def _remove(connection: Connection, owner: Owner, conversation_id: str) -> None:
-    store.one(connection, owner, conversation_id, lock=True)
-    keeping.remove(connection, owner, conversation_id)

@@ -6,9 +6,9 @@ A new version names the one it was made from; made from an older one it is refus
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from tramontane.features.assistant import keeping, store
+from tramontane.features.assistant import quota, statements, store
 from tramontane.features.assistant.nouns import Owner
 from tramontane.features.assistant.tables import document, document_version
 from tramontane.foundation.errors import Conflict, NotFound
@@ -63,7 +63,7 @@ def listed(connection: Connection, owner: Owner, conversation_id: str) -> list[D
 
 def add(connection: Connection, owner: Owner, conversation_id: str, new: NewDocument, now_ns: int) -> Document:
     """Raises NotFound for the conversation or the entry."""
-    store.one(connection, owner, conversation_id, lock=True)  # else it may go meanwhile, and what hangs on it stay
+    store.one(connection, owner, conversation_id, lock=True)
     if new.entry_id is not None and store.one_entry(connection, owner, conversation_id, new.entry_id) is None:
         raise NotFound("there is no entry of that id in this conversation", param="entry_id")
     made = Document(
@@ -73,7 +73,6 @@ def add(connection: Connection, owner: Owner, conversation_id: str, new: NewDocu
     connection.execute(insert(document), {**msgspec.structs.asdict(owner), **msgspec.structs.asdict(made)})
     first = Version(version=1, content=new.content, author=new.author, created_ns=now_ns)
     _add_version(connection, owner, made.document_id, first)
-    keeping.grow(connection, owner, len(first.content.encode()))
     return made
 
 
@@ -100,9 +99,7 @@ def add_version(
         raise Conflict(message, code="document_full")
     number = found.version + 1
     _add_version(connection, owner, document_id, msgspec.structs.replace(version, version=number))
-    changed = _changed(connection, owner, found, {"version": number, "updated_ns": version.created_ns})
-    keeping.grow(connection, owner, len(version.content.encode()))
-    return changed
+    return _changed(connection, owner, found, {"version": number, "updated_ns": version.created_ns})
 
 
 def rename(
@@ -116,10 +113,10 @@ def rename(
 def remove(connection: Connection, owner: Owner, conversation_id: str, document_id: str) -> None:
     """Raises NotFound."""
     _document(connection, owner, conversation_id, document_id, lock=True)
-    size_bytes = keeping.measured_document(connection, owner, document_id)
-    for table in (document_version, document):
-        connection.execute(delete(table).where(*store.inside(table, owner), table.c.document_id == document_id))
-    keeping.shrink(connection, owner, size_bytes)
+    place = {**store.place_inside(owner), "document_id": document_id}
+    size_bytes = quota.removed(connection, document_version, place)
+    statements.remove(connection, document, place)
+    quota.count(connection, owner, -size_bytes)
 
 
 def _characters(connection: Connection, owner: Owner, document_id: str) -> int:
@@ -131,6 +128,9 @@ def _characters(connection: Connection, owner: Owner, document_id: str) -> int:
 def _document(
     connection: Connection, owner: Owner, conversation_id: str, document_id: str, *, lock: bool = False
 ) -> Document:
+    if lock:
+        # First, as everywhere: else the conversation may go meanwhile, and what hangs on it stay.
+        store.one(connection, owner, conversation_id, lock=True)
     query = select(*_COLUMNS).where(*_of(owner, conversation_id), document.c.document_id == document_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
@@ -145,8 +145,9 @@ def _changed(connection: Connection, owner: Owner, found: Document, values: dict
 
 
 def _add_version(connection: Connection, owner: Owner, document_id: str, version: Version) -> None:
-    place = {"organisation_id": owner.organisation_id, "workspace_id": owner.workspace_id, "document_id": document_id}
-    connection.execute(insert(document_version), {**place, **msgspec.structs.asdict(version)})
+    row = {**store.place_inside(owner), "document_id": document_id, **msgspec.structs.asdict(version)}
+    connection.execute(insert(document_version), row)
+    quota.count(connection, owner, quota.weight(document_version, [row]))
 
 
 def _of(owner: Owner, conversation_id: str) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy import Connection
 
-from tramontane.features.assistant import content, keeping, store
+from tramontane.features.assistant import content, quota, store
 from tramontane.features.assistant.imports import chatgpt, lechat, openwebui, own
 from tramontane.features.assistant.imports.files import documents
 from tramontane.features.assistant.imports.nouns import Imported, Node, Problem, SettingsCheck, Unreadable
@@ -135,7 +135,7 @@ def write_portion(
 ) -> int:
     """Write those that are not here yet; gives how many."""
     # Taken first, so that two imports of one person never wait for each other's conversations and this crosswise.
-    keeping.grow(connection, owner, 0)
+    quota.count(connection, owner, 0)
     taken = store.taken_origins(connection, owner, [one.origin for one in portion])
     written = 0
     for one in portion:
@@ -164,7 +164,6 @@ def _write(connection: Connection, owner: Owner, one: Imported, numbers: Numbers
     entries = [_entry(node, ids, number, created_ns) for node, number in timed]
     words = fold_all(content.text_of(node.body) for node, _ in timed)
     store.add_entries(connection, owner, kept.conversation_id, list(zip(entries, words, strict=True)), None)
-    keeping.grow(connection, owner, keeping.weight(entry.body for entry in entries))
 
 
 def _in_time(nodes: Sequence[Node], numbers: Numbers, created_ns: int) -> Iterator[tuple[Node, int]]:

@@ -14,10 +14,14 @@ from tramontane.features.assistant.nouns import Owner
 
 CANDIDATES = 300
 MOST_LOOKS = 6
+"""Of so many hits each, before SQLite gathers all that are left, which for a frequent word takes long."""
 LARGEST = 2**63 - 1
+EVERYTHING = -1  # SQLite's word for no limit
 MARK = slice(1, 5)
 NEAR = 1000
 """So many of the owner's latest texts PostgreSQL reads one by one before it asks its index, which knows no order of time."""
+NEXT_NEAR = 6
+"""How many times as many it reads next, where that seems to be enough."""
 
 # The index is walked first and the rows after it, by their numbers, whatever a planner thinks of it.
 _SQLITE = {
@@ -73,10 +77,10 @@ def latest(connection: Connection, owner: Owner, index: str, words: Sequence[str
         walked = next(row.newest for row in rows if row.conversation_id is None)
         if len(found) == most or walked < near:
             return found
-        if len(found) * MOST_LOOKS < most:
+        if len(found) * NEXT_NEAR < most:
             break
         # At this pace the rest of them is near too, and asking for so frequent a word would bring thousands of hits.
-        near = NEAR * MOST_LOOKS
+        near = NEAR * NEXT_NEAR
     return _newest_first(connection.execute(_ALL[index], {"query": query, "scope": owner.scope, "most": most}))
 
 
@@ -98,4 +102,8 @@ def _walked_back(connection: Connection, owner: Owner, index: str, words: Sequen
         if sum(row.rows for row in rows) < CANDIDATES or len(found) >= most:
             break
         before = min(row.oldest for row in rows)
+    else:
+        values = {"query": query, "before": before, "most": EVERYTHING, "scope": owner.scope}
+        for row in connection.execute(_SQLITE[index], values):
+            found.setdefault(row.conversation_id, row.newest)
     return dict(list(found.items())[:most])

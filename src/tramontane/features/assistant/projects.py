@@ -6,10 +6,11 @@ A project's instructions precede those of its conversations; deleting it keeps t
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+import msgspec
+from sqlalchemy import Connection, Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from tramontane.features.assistant import store
+from tramontane.features.assistant import quota, statements, store
 from tramontane.features.assistant.nouns import Owner
 from tramontane.features.assistant.tables import conversation, project, shortcut
 from tramontane.foundation.errors import Conflict, NotFound
@@ -41,6 +42,7 @@ def add(connection: Connection, owner: Owner, kind: Kept, values: Mapping[str, s
         connection.execute(insert(table), row)
     except IntegrityError:
         raise _taken() from None
+    quota.count(connection, owner, quota.weight(table, [row]))
     return row
 
 
@@ -49,26 +51,33 @@ def change(
 ) -> dict[str, Any]:
     """Raises NotFound; Conflict for a shortcut whose new name is taken."""
     table = _TABLES[kind]
-    where = (*_mine(table, owner), table.c[f"{kind}_id"] == kept_id)
+    place = _place(kind, owner, kept_id)
+    before = quota.weighed(connection, table, place)
     try:
-        connection.execute(update(table).where(*where).values({**values, "updated_ns": now_ns}))
+        statements.change(connection, table, place, {**values, "updated_ns": now_ns})
     except IntegrityError:
         raise _taken() from None
-    row = connection.execute(select(table).where(*where)).one_or_none()
+    row = connection.execute(select(table).where(*_mine(table, owner), table.c[f"{kind}_id"] == kept_id)).one_or_none()
     if row is None:
         raise _unknown(kind)
-    return row._asdict()
+    found = row._asdict()
+    quota.count(connection, owner, quota.weight(table, [found]) - before)
+    return found
 
 
 def remove(connection: Connection, owner: Owner, kind: Kept, kept_id: str) -> None:
     """Raises NotFound. A project's conversations stay, outside of any project."""
-    table = _TABLES[kind]
-    where = (*_mine(table, owner), table.c[f"{kind}_id"] == kept_id)
-    if not connection.execute(delete(table).where(*where)).rowcount:
+    size_bytes = quota.removed(connection, _TABLES[kind], _place(kind, owner, kept_id))
+    if not size_bytes:  # each has a name
         raise _unknown(kind)
     if kind == "project":
         left = update(conversation).where(*_mine(conversation, owner), conversation.c.project_id == kept_id)
         connection.execute(left.values(project_id=None))
+    quota.count(connection, owner, -size_bytes)
+
+
+def _place(kind: Kept, owner: Owner, kept_id: str) -> dict[str, str]:
+    return {**msgspec.structs.asdict(owner), f"{kind}_id": kept_id}
 
 
 def _mine(table: Table, owner: Owner) -> tuple[Any, ...]:

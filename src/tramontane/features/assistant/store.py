@@ -1,15 +1,16 @@
 """The SQL of conversations and their entries. Every statement is bound to a workspace and, where a caller asks, to its owner.
 
-Called inside a transaction by the verbs of this room; decides nothing.
+Called inside a transaction by the verbs of this room; decides nothing. The search index and the count of what the owner keeps
+go along with every row that is written here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, case, delete, func, insert, literal, null, select, update
+from sqlalchemy import Connection, Table, bindparam, case, func, insert, literal, null, select, update
 
-from tramontane.features.assistant import index, statements
+from tramontane.features.assistant import index, quota, statements
 from tramontane.features.assistant.nouns import Conversation, Entry, Owner
 from tramontane.features.assistant.tables import conversation, document, document_version, entry, share
 from tramontane.foundation.errors import NotFound
@@ -36,13 +37,8 @@ def _brief(column: Any) -> Any:
 _BRIEF_COLUMNS = [_brief(column) for column in _CONVERSATION_COLUMNS]
 _ENTRY_COLUMNS = [entry.c[name] for name in Entry.__struct_fields__]
 
-_ONE = (
-    select(*_CONVERSATION_COLUMNS)
-    .where(conversation.c.organisation_id == bindparam("organisation_id"))
-    .where(conversation.c.workspace_id == bindparam("workspace_id"))
-    .where(conversation.c.owner_id == bindparam("owner_id"))
-    .where(conversation.c.conversation_id == bindparam("conversation_id"))
-)
+_OWNED_KEY = (*_CONVERSATION_KEY, "owner_id")
+_ONE = select(*_CONVERSATION_COLUMNS).where(*statements.equal(conversation, _OWNED_KEY))
 _ONE_LOCKED = _ONE.with_for_update()
 
 
@@ -73,12 +69,13 @@ def _of(table: Table, owner: Owner, conversation_id: str) -> tuple[Any, ...]:
     return (*inside(table, owner), table.c.conversation_id == conversation_id)
 
 
+def place_inside(owner: Owner) -> dict[str, Any]:
+    return {"organisation_id": owner.organisation_id, "workspace_id": owner.workspace_id}
+
+
 def _place(owner: Owner, conversation_id: str, **more: str) -> dict[str, Any]:
     """Where the rows of a conversation are."""
-    return {
-        "organisation_id": owner.organisation_id, "workspace_id": owner.workspace_id,
-        "conversation_id": conversation_id, **more,
-    }  # fmt: skip
+    return {**place_inside(owner), "conversation_id": conversation_id, **more}
 
 
 def _owned(owner: Owner, conversation_id: str) -> dict[str, Any]:
@@ -95,7 +92,7 @@ def one(connection: Connection, owner: Owner, conversation_id: str, *, lock: boo
 
 def find(connection: Connection, owner: Owner, conversation_id: str, *, lock: bool = False) -> Conversation | None:
     """The conversation, if it is this owner's; locked, nobody else changes it until the transaction ends."""
-    values = {**msgspec.structs.asdict(owner), "conversation_id": conversation_id}
+    values = statements.at(_owned(owner, conversation_id))
     row = connection.execute(_ONE_LOCKED if lock else _ONE, values).one_or_none()
     return _conversation(row._asdict()) if row else None
 
@@ -105,12 +102,13 @@ def add(connection: Connection, owner: Owner, one: Conversation, words: str) -> 
     row = {**values, **msgspec.structs.asdict(owner), "scope": owner.scope, "words": words}
     connection.execute(insert(conversation), row)
     index.learn(connection, conversation, [row])
+    quota.count(connection, owner, quota.weight(conversation, [row]))
 
 
 def change(connection: Connection, owner: Owner, conversation_id: str, values: Mapping[str, Any]) -> int:
     """Set columns of one conversation of this owner; gives 0 when there is none of that id."""
     place = _owned(owner, conversation_id)
-    return _changed(connection, conversation, place, _encoded(dict(values), _CONVERSATION_JSON))
+    return _changed(connection, owner, conversation, place, _encoded(dict(values), _CONVERSATION_JSON))
 
 
 def settle(
@@ -129,19 +127,24 @@ def name(connection: Connection, owner: Owner, conversation_id: str, name: str, 
     query = select(conversation.c.named_by).where(*_of(conversation, owner, conversation_id)).with_for_update()
     if connection.execute(query).scalar_one_or_none() == "":
         values = {"name": name, "named_by": "model", "words": words}
-        _changed(connection, conversation, _place(owner, conversation_id), values)
+        _changed(connection, owner, conversation, _place(owner, conversation_id), values)
 
 
 def remove(connection: Connection, owner: Owner, conversation_id: str) -> None:
-    """The conversation and everything that hangs on it."""
+    """The conversation and everything that hangs on it. Raises NotFound."""
+    one(connection, owner, conversation_id, lock=True)
     place = _place(owner, conversation_id)
     for table in (entry, conversation):
         index.forget(connection, table, place)
-    documents = select(document.c.document_id).where(*_of(document, owner, conversation_id)).scalar_subquery()
-    versions = (*inside(document_version, owner), document_version.c.document_id.in_(documents))
-    connection.execute(delete(document_version).where(*versions))
-    for table in (document, share, entry, conversation):
+    size_bytes = 0
+    for document_id in statements.look(connection, document, ("document_id",), place).scalars().all():
+        hanging = {**place_inside(owner), "document_id": document_id}
+        size_bytes += quota.removed(connection, document_version, hanging)
+    for table in (document, share):
         statements.remove(connection, table, place)
+    for table in (entry, conversation):
+        size_bytes += quota.removed(connection, table, place)
+    quota.count(connection, owner, -size_bytes)
 
 
 def taken_origins(connection: Connection, owner: Owner, origins: Sequence[str]) -> set[str]:
@@ -195,13 +198,14 @@ def add_entries(
         values[-1]["send_key"] = send_key
         connection.execute(insert(entry), values)
         index.learn(connection, entry, values)
+        quota.count(connection, owner, quota.weight(entry, values))
 
 
 def change_entry(
     connection: Connection, owner: Owner, conversation_id: str, entry_id: str, values: Mapping[str, Any]
 ) -> int:
     place = _place(owner, conversation_id, entry_id=entry_id)
-    return _changed(connection, entry, place, _encoded(dict(values), _ENTRY_JSON))
+    return _changed(connection, owner, entry, place, _encoded(dict(values), _ENTRY_JSON))
 
 
 def keep_running(
@@ -209,7 +213,7 @@ def keep_running(
 ) -> int:
     """What there is so far of an answer; 0 once it is over, for a keeping that comes late must not undo the end."""
     place = _place(owner, conversation_id, entry_id=entry_id, status="running")
-    return _changed(connection, entry, place, _encoded({"body": dict(body)}, _ENTRY_JSON))
+    return _changed(connection, owner, entry, place, _encoded({"body": dict(body)}, _ENTRY_JSON))
 
 
 def one_entry(connection: Connection, owner: Owner, conversation_id: str, entry_id: str) -> Entry | None:
@@ -245,14 +249,20 @@ def tree(connection: Connection, owner: Owner, conversation_id: str) -> list[Ent
     return [_entry(row) for row in connection.execute(query)]
 
 
-def _changed(connection: Connection, table: Table, place: Mapping[str, Any], values: Mapping[str, Any]) -> int:
-    """The index follows when the words change."""
+def _changed(
+    connection: Connection, owner: Owner, table: Table, place: Mapping[str, Any], values: Mapping[str, Any]
+) -> int:
+    """The index follows when the words change, and the count when what is counted does."""
     found = "words" in values
+    counted = not values.keys().isdisjoint(quota.COUNTED[table])
+    before = quota.weighed(connection, table, place) if counted else 0
     if found:
         index.forget(connection, table, place)
     changed = statements.change(connection, table, place, values)
     if found:
         index.learn_again(connection, table, place)
+    if changed and counted:
+        quota.count(connection, owner, quota.weighed(connection, table, place) - before)
     return changed
 
 

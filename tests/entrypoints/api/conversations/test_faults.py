@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.entrypoints.api.conversations.test_asking import append, frames, start, tree
-from tests.fakes.assistant import assistant_doors
+from tests.fakes.assistant import PLENTY, assistant_doors
 from tests.fakes.doors import KEY, scripted, serving
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer, FakeModelServer
@@ -260,7 +260,7 @@ async def test_an_answer_that_cannot_be_saved_is_not_called_done(
 
 
 async def test_closing_keeps_what_came(database: Database, room: FakeRoom, client: httpx2.AsyncClient) -> None:
-    assistant = Assistant(database, room, SystemClock())
+    assistant = Assistant(database, room, SystemClock(), PLENTY)
     run = await begun_endless(assistant)
     await assistant.close()
     last = (await tree(client, run.turn.conversation.conversation_id))["entries"][-1]

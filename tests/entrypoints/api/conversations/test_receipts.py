@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 from tests.entrypoints.api.conversations.test_faults import CALLER, turn, until
+from tests.fakes.assistant import PLENTY
 from tests.fakes.doors import scripted
 from tests.fakes.engine_world import Book, Directory, Starter
 from tests.fakes.model_server import FakeModelServer
@@ -47,7 +48,7 @@ async def house(database: Database) -> AsyncIterator[House]:
     book = Book()
     starter = Starter(lambda model: FakeModelServer(model, script=scripted, slots=4))
     engine = Engine(Directory("fake"), starter, book, secret=b"s" * 32, policy=Policy(), jitter=lambda: 0.0)
-    assistant = Assistant(database, engine, SystemClock())
+    assistant = Assistant(database, engine, SystemClock(), PLENTY)
     yield House(assistant, book)
     await assistant.close()
 

@@ -17,7 +17,7 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @needs_inference
     async def change(request: Request, conversation_id: str, body: ChangeBody) -> Response:
         owner = Owner.of(request.state.caller)
-        one = await assistant.write(changing.change, owner, conversation_id, body.read())
+        one = await assistant.add(changing.change, owner, conversation_id, body.read())
         return json_response(conversation_shape(one, assistant.is_live))
 
     @routes.delete(

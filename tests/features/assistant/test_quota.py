@@ -2,24 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Connection, Select, Table, select, text
 from tests.fakes.doors import scripted
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import FakeModelServer
 from tests.features.assistant.rooms import Begun
 
-from tramontane.features.assistant import documents, importing, keeping, store
+from tramontane.features.assistant import changing, documents, importing, projects, quota, store
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.documents import NewDocument, Version
 from tramontane.features.assistant.imports.nouns import Imported, Node
 from tramontane.features.assistant.nouns import NewConversation, NewEntry, NewTurn, Owner
-from tramontane.features.assistant.tables import document, document_version
+from tramontane.features.assistant.tables import conversation, document, document_version, entry, project, shortcut
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import Conflict
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.nouns import Caller
+from tramontane.foundation.progress import silent
 from tramontane.foundation.store import schema
 from tramontane.foundation.store.database import Database
 
@@ -53,18 +55,28 @@ async def go_on(assistant: Assistant, conversation_id: str, words: str, **fields
 
 
 async def counted(assistant: Assistant) -> int:
-    return await assistant.read(keeping.held, OWNER)
+    return await assistant.read(quota.used, OWNER)
 
 
-async def there(assistant: Assistant) -> int:
-    """What the rows hold, conversation by conversation."""
-    ids = await assistant.read(store.ids, OWNER)
-    return sum([await assistant.read(keeping.measured, OWNER, one) for one in ids])
+def rows_weigh(connection: Connection, owner: Owner) -> int:
+    """What the rows hold, table by table."""
+    total = 0
+    for table in (conversation, project, shortcut):
+        total += sum_of(connection, table, owner, select(table).where(table.c.owner_id == owner.owner_id))
+    for hanging, whole, key in ((entry, conversation, "conversation_id"), (document_version, document, "document_id")):
+        theirs = select(whole.c[key]).where(whole.c.owner_id == owner.owner_id)
+        total += sum_of(connection, hanging, owner, select(hanging).where(hanging.c[key].in_(theirs)))
+    return total
+
+
+def sum_of(connection: Connection, table: Table, owner: Owner, query: Select[Any]) -> int:
+    rows = connection.execute(query.where(*store.inside(table, owner))).mappings()
+    return sum(len(str(row[name] or "").encode()) for row in rows for name in quota.COUNTED[table])
 
 
 async def agree(assistant: Assistant) -> int:
     """The count, which must be what is there."""
-    count, rows = await counted(assistant), await there(assistant)
+    count, rows = await counted(assistant), await assistant.read(rows_weigh, OWNER)
     assert count == rows
     return count
 
@@ -93,12 +105,58 @@ async def test_the_count_says_what_is_there_after_every_verb(assistant: Assistan
     assert await agree(assistant) == 0
 
 
-async def test_what_is_not_kept_and_what_the_engine_refuses_counts_for_nothing(assistant: Assistant) -> None:
+async def test_settings_projects_and_shortcuts_count_too(assistant: Assistant) -> None:
+    first = await start(assistant, "hello")
+    before = await agree(assistant)
+    for instructions in ("é" * 100, "short", None):
+        await assistant.add(changing.change, OWNER, first, {"instructions": instructions, "name": "Other"})
+        await agree(assistant)
+    assert await counted(assistant) == before
+    for kind, words in (("project", "instructions"), ("shortcut", "text")):
+        made = await assistant.add(projects.add, OWNER, kind, {"name": "n", words: "é" * 100}, 1)
+        assert await agree(assistant) == before + 201
+        await assistant.add(projects.change, OWNER, kind, made[f"{kind}_id"], {words: "short"}, 2)
+        assert await agree(assistant) == before + 6
+        await assistant.write(projects.remove, OWNER, kind, made[f"{kind}_id"])
+        assert await agree(assistant) == before
+
+
+async def test_what_is_not_kept_counts_for_nothing_and_what_the_engine_refuses_as_far_as_it_stays(
+    assistant: Assistant,
+) -> None:
     await (await assistant.start(CALLER, NEW, turn("a secret", store=False))).finished()
     assert await counted(assistant) == 0
-    with pytest.raises(Exception, match="unknown"):
-        await assistant.start(CALLER, NewConversation(model="unknown"), turn("to nobody"))
+    first = await start(assistant, "hello")
+    before = await agree(assistant)
+    for _ in range(3):
+        with pytest.raises(Exception, match="unknown"):
+            await assistant.start(CALLER, NewConversation(model="unknown"), turn("to nobody"))
+        assert await agree(assistant) == before
+        with pytest.raises(Exception, match="unknown"):
+            await assistant.go_on(CALLER, first, turn("to nobody", model="unknown"))
+        before = await agree(assistant)
+    await assistant.forget(OWNER, first)
     assert await agree(assistant) == 0
+
+
+async def test_half_an_answer_counts_as_it_stands_when_the_server_dies(assistant: Assistant) -> None:
+    """Nothing of it is made up for after a kill: what is written down is counted with it."""
+    run = await assistant.start(CALLER, NEW, turn("slow:1000 words"))
+    for said in ("one", "one two", "é"):
+        await assistant.keep(run.turn, {"content": said})
+        await agree(assistant)
+    await run.abandon()
+    await agree(assistant)
+
+
+async def test_who_is_beyond_the_limit_may_make_less_of_it(assistant: Assistant) -> None:
+    first = await start(assistant, "x" * 15_000)
+    tight = Assistant(assistant.database, FakeRoom(FakeModelServer("fake")), SystemClock(), 100)
+    await tight.add(changing.change, OWNER, first, {"name": "n", "pinned": True})
+    with pytest.raises(Conflict) as refused:
+        await tight.add(changing.change, OWNER, first, {"instructions": "more"})
+    assert refused.value.code == "history_full"
+    await agree(assistant)
 
 
 async def test_beyond_the_limit_nothing_is_added_until_something_is_deleted(assistant: Assistant) -> None:
@@ -144,26 +202,19 @@ async def test_many_turns_at_once_are_all_counted(assistant: Assistant) -> None:
     await agree(assistant)
 
 
-def test_the_step_counts_what_was_there_before(address: str) -> None:
+def test_the_steps_count_what_was_there_before(address: str) -> None:
     database = Database.open(address)
-    schema.migrate(database, quiet, target="0007")
+    schema.migrate(database, silent)
     with database.write() as connection:
         one = Begun(connection, OWNER).start("héllo").conversation
         Begun(connection, Owner("org", "elsewhere", OWNER.owner_id)).start("not his here")
-        place = {"organisation_id": OWNER.organisation_id, "workspace_id": OWNER.workspace_id, "document_id": "doc"}
-        row = {
-            "conversation_id": one.conversation_id, "owner_id": OWNER.owner_id, "title": "t", "kind": "code",
-            "version": 1, "created_ns": 1, "updated_ns": 1,
-        }  # fmt: skip
-        connection.execute(insert(document), place | row)
-        version = {"version": 1, "content": "é" * 10, "author": "person", "created_ns": 1}
-        connection.execute(insert(document_version), place | version)
-    schema.migrate(database, quiet)
+        new = NewDocument(title="t", kind="code", content="é" * 10)
+        documents.add(connection, OWNER, one.conversation_id, new, 1)
+        projects.add(connection, OWNER, "project", {"name": "n", "instructions": "é" * 10}, 1)
+        # As it was before the steps that count.
+        connection.execute(text("DROP TABLE kept_bytes"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0007'"))
+    schema.migrate(database, silent)
     with database.read() as connection:
-        count = keeping.held(connection, OWNER)
-        assert count == keeping.measured(connection, OWNER, one.conversation_id) > 20
+        assert quota.used(connection, OWNER) == rows_weigh(connection, OWNER) > 40
     database.close()
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    pass
