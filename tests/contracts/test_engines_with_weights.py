@@ -13,7 +13,7 @@ import psutil
 import pytest
 import pytest_asyncio
 from tests.contracts.model_server import ModelServerContract, answer, assert_one_last_word, chat, prepare, text_of
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 from tramontane.adapters.servers.llamacpp import LlamaCppStarter
 from tramontane.adapters.servers.llamacpp.starter import installed
@@ -87,6 +87,7 @@ async def kept_llama(chat_gguf: Path, tmp_path_factory: pytest.TempPathFactory) 
 class TestManagedLlamaCpp(ModelServerContract):
     can_pause = False
     at_once = 6
+    most_tokens = 900
 
     @pytest_asyncio.fixture(loop_scope="module")
     async def server(self, kept_llama: Kept) -> ModelServer:
@@ -129,7 +130,7 @@ async def test_a_killed_engine_fails_its_streams_and_the_next_one_serves(kept_en
 
     async def read(turn: int) -> list[Event]:
         events: list[Event] = []
-        ask = chat(f"k{turn}", text=f"Tell me about number {turn}", max_tokens=400)
+        ask = chat(f"k{turn}", text=f"Tell me about number {turn}", max_tokens=2000)
         async with aclosing(server.generate(await prepare(server, ask))) as batches:
             async for batch in batches:
                 begun[turn].set()
@@ -137,11 +138,11 @@ async def test_a_killed_engine_fails_its_streams_and_the_next_one_serves(kept_en
         return events
 
     tasks = [asyncio.create_task(read(turn)) for turn in range(STREAMS)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         for event in begun:
             await event.wait()
     os.kill(process_named("embedded-chat").pid, signal.SIGKILL)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         for events in await asyncio.gather(*tasks):
             assert_one_last_word(events)
             assert isinstance(events[-1], Failed)
@@ -222,8 +223,8 @@ async def test_llama_cpp_says_why_it_cannot_load_and_leaves_no_process(tmp_path:
 @pytest.mark.skipif(not installed(), reason="the optional wheel xllamacpp is not installed")
 async def test_a_killed_llama_cpp_fails_its_streams(kept_llama: Kept) -> None:
     server = await kept_llama.get()
-    batches = server.generate(await prepare(server, chat("k1", max_tokens=500)))
-    async with asyncio.timeout(60):
+    batches = server.generate(await prepare(server, chat("k1", max_tokens=TestManagedLlamaCpp.most_tokens)))
+    async with asyncio.timeout(PATIENCE_S):
         events = list(await anext(batches))
         os.kill(process_named("embedded-gguf").pid, signal.SIGKILL)
         async for batch in batches:
