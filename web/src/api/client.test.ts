@@ -59,6 +59,11 @@ describe('refusals', () => {
     expect(error).toMatchObject({ status: 409, message: 'say it otherwise', code: 'taken', param: 'name' });
   });
 
+  it('name the conversation they are about', async () => {
+    answering({ message: 'sent before', code: 'already_sent', conversation_id: 'conv_a' }, { status: 409 });
+    await expect(api.post('/v1/conversations')).rejects.toMatchObject({ conversationId: 'conv_a' });
+  });
+
   it('name the fields of a 422', async () => {
     const detail = [{ loc: ['body', 'email'], msg: 'is no address', type: 'value_error' }];
     answering({ detail }, { status: 422 });

@@ -7,7 +7,8 @@ export interface FieldProblem {
 
 /**
  * `status` 0 means no answer came (`code` "offline"). `message` is the server's own sentence: what is wrong and what
- * to do. `retryAfterS` is set where waiting helps.
+ * to do. `retryAfterS` is set where waiting helps, `conversationId` where the refusal is about a conversation that the
+ * page may not know.
  */
 export class ApiError extends Error {
   constructor(
@@ -17,6 +18,7 @@ export class ApiError extends Error {
     readonly param: string | null = null,
     readonly retryAfterS: number | null = null,
     readonly fields: FieldProblem[] = [],
+    readonly conversationId: string | null = null,
   ) {
     super(message);
     this.name = 'ApiError';
@@ -52,5 +54,13 @@ export function errorFrom(status: number, body: unknown, retryAfter: string | nu
     `HTTP ${status}`;
   const seconds = Number(retryAfter);
   const retryAfterS = retryAfter && Number.isFinite(seconds) && seconds > 0 ? seconds : null;
-  return new ApiError(status, message, text(shape.code), text(shape.param), retryAfterS, fields);
+  return new ApiError(
+    status,
+    message,
+    text(shape.code),
+    text(shape.param),
+    retryAfterS,
+    fields,
+    text(shape.conversation_id),
+  );
 }

@@ -8,15 +8,16 @@ import type { Content, Conversation, ConversationEvent, Entry } from '../api/typ
 import { asked, type Turn } from './asking';
 import { whenIdle } from '../parts/idle';
 import { answer, conversations, type Change, type CompletionArgs } from './calls';
+import { foundAgain } from './finding';
 import { list } from './list.svelte';
 import { Live } from './live.svelte';
 import { givenNames, placedEntries, renamed, type Placed } from './placing';
+import { sleep } from './sleep';
 import { tell } from './tabs';
+import { awaitedName } from './titles';
 import { EntryTree } from './tree';
 
-const RETRIES_MS = [500, 1000, 2000, 3000, 5000];
 const WATCH_MS = 1500;
-const TITLES_MS = [1500, 4000, 10_000];
 
 export class Chat {
   id = $state<string | null>(null);
@@ -161,13 +162,15 @@ export class Chat {
       if (!over && !stream.signal.aborted) throw new ApiError(0, '', 'offline');
       if (!over) this.#end(placed.answer, { status: 'stopped' });
     } catch (error) {
+      const refused = error instanceof ApiError ? error : null;
       // Who has to sign in again loses the page, not the words: whoever sent them keeps them as a draft.
-      const signedOut = error instanceof ApiError && error.status === 401;
-      if (this.#gone.signal.aborted && !signedOut) return;
+      if (this.#gone.signal.aborted && refused?.status !== 401) return;
       if (over) return;
-      const offline = error instanceof ApiError && error.offline;
-      const repeated = error instanceof ApiError && error.code === 'already_sent';
-      if ((begun && offline) || repeated) return await this.#recover(placed.answer, before);
+      const repeated = refused?.code === 'already_sent';
+      // It did arrive the first time, though nobody heard of it: there is a conversation, and perhaps an answer.
+      if (repeated && refused.conversationId) this.#known(refused.conversationId);
+      if ((begun && refused?.offline) || (repeated && this.id))
+        return await this.#recover(placed.answer, before);
       if (begun)
         this.#end(placed.answer, {
           status: 'failed',
@@ -175,7 +178,10 @@ export class Chat {
         });
       else {
         this.#unplace(before);
-        if (error instanceof ApiError && error.code === 'answer_running') void this.reload().catch(() => {});
+        // Stopped by oneself, the same words are another sending; the server may have kept the question of this one.
+        const stopped = stream.signal.aborted;
+        if (stopped || repeated) this.#retry = null;
+        if (stopped || refused?.code === 'answer_running') void this.reload().catch(() => {});
         throw error;
       }
     } finally {
@@ -236,18 +242,22 @@ export class Chat {
     this.liveId = named(this.liveId);
     placed.answer = names.get(placed.answer) ?? placed.answer;
     this.#retry = null;
-    if (this.temporary) return;
+    if (!this.temporary) this.#known(event.conversation_id);
+  }
+
+  /** There is a conversation, and this is its id. */
+  #known(id: string): void {
     const fresh = this.id === null;
     // Other tabs see the question soon and the answer as it is saved; the words of this one come first.
     whenIdle(() => {
-      tell({ kind: 'conversation', id: event.conversation_id });
+      tell({ kind: 'conversation', id });
       if (!fresh) return;
       void list.refresh();
       tell({ kind: 'list' });
     });
     if (!fresh) return;
-    this.id = event.conversation_id;
-    this.onstarted(event.conversation_id);
+    this.id = id;
+    this.onstarted(id);
   }
 
   #end(id: string, change: Partial<Entry>): void {
@@ -269,30 +279,21 @@ export class Chat {
   }
 
   async #refreshAbout(): Promise<void> {
-    if (this.id) this.#adopt(await conversations.get(this.id).catch(() => this.about as Conversation));
+    if (!this.id) return;
+    await conversations.get(this.id).then(
+      (about) => this.#adopt(about),
+      () => {},
+    );
   }
 
   async #awaitTitle(): Promise<void> {
     const first = this.path.filter((entry) => entry.type === 'message.output').length === 1;
     await list.refresh();
-    if (!first) return;
-    for (const wait of TITLES_MS) {
-      const row = list.items.find((one) => one.id === this.id);
-      if (row?.name && row.name !== this.about?.name) return this.#named(row.name);
-      if (this.about?.name) return;
-      await sleep(wait);
-      if (this.#gone.signal.aborted) return;
-      await list.refresh();
-    }
-  }
-
-  #named(name: string): void {
+    if (!first || !this.id) return;
+    const name = await awaitedName(this.id, () => this.about?.name, this.#gone.signal);
+    if (name === null) return;
     if (this.about) this.about = { ...this.about, name };
-    else if (this.id)
-      void conversations.get(this.id).then(
-        (about) => this.#adopt(about),
-        () => {},
-      );
+    else void this.#refreshAbout();
     void list.refresh();
     tell({ kind: 'list' });
   }
@@ -335,23 +336,19 @@ export class Chat {
     );
     this.live = null;
     this.liveId = null;
-    for (let attempt = 0; !this.#gone.signal.aborted; attempt += 1) {
-      try {
-        const history = await conversations.history(this.id, this.#gone.signal);
-        this.lost = false;
-        this.#take(history.entries, history.head_entry_id);
-        tell({ kind: 'conversation', id: this.id });
-        return await this.#watch();
-      } catch (error) {
-        if (this.#gone.signal.aborted) return;
-        if (error instanceof ApiError && !error.offline && error.status < 500) {
-          this.lost = false;
-          if (error.status === 404) this.#unplace(before);
-          throw error;
-        }
-      }
-      await sleep(RETRIES_MS[Math.min(attempt, RETRIES_MS.length - 1)] ?? 5000);
+    try {
+      const history = await foundAgain(this.id, this.#gone.signal);
+      if (!history) return;
+      this.#take(history.entries, history.head_entry_id);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) this.#unplace(before);
+      throw error;
+    } finally {
+      this.lost = false;
     }
+    tell({ kind: 'conversation', id: this.id });
+    if (!this.about) void this.#refreshAbout();
+    await this.#watch();
   }
 
   /** An answer that another tab is having written: looked at again until it is done. */
@@ -396,8 +393,4 @@ export function newChat(): Chat {
   const chat = new Chat();
   chat.model = session.info?.default_model ?? '';
   return chat;
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -4,7 +4,7 @@ import type { ConversationEvent, Entry } from '../api/types';
 import { Chat } from './chat.svelte';
 
 const said = vi.hoisted(() => ({
-  stream: [] as (ConversationEvent | Error)[],
+  stream: [] as (ConversationEvent | Error | 'silence')[],
   history: [] as (unknown[] | Error)[],
   sent: [] as { path: unknown; body: Record<string, unknown>; key: string }[],
 }));
@@ -12,11 +12,15 @@ const said = vi.hoisted(() => ({
 // The outside world begins at calls.ts: everything above it here is real.
 vi.mock('./calls', async (load) => ({
   ...(await load<typeof import('./calls')>()),
-  answer: async function* (path: unknown, body: Record<string, unknown>, key: string) {
+  answer: async function* (path: unknown, body: Record<string, unknown>, key: string, signal: AbortSignal) {
     said.sent.push({ path, body, key });
     for (const event of said.stream) {
       await Promise.resolve();
       if (event instanceof Error) throw event;
+      if (event === 'silence') {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        throw signal.reason;
+      }
       yield event;
     }
   },
@@ -33,6 +37,9 @@ vi.mock('./calls', async (load) => ({
       };
     },
     change: async (id: string) => ({ id, name: 'Named', model: 'm', created_at: '', updated_at: '' }),
+    stop: async () => {
+      throw new Error('out of reach');
+    },
   },
 }));
 
@@ -50,6 +57,7 @@ const delta = (content: string): ConversationEvent => ({
 });
 const done: ConversationEvent = { type: 'conversation.response.done', usage: null };
 const offline = new ApiError(0, 'gone', 'offline');
+const refusedAs = (id: string) => new ApiError(409, 'already', 'already_sent', null, null, [], id);
 const entry = (id: string, parent: string | null, type: string, more: Partial<Entry> = {}): Entry => ({
   id,
   parent_id: parent,
@@ -155,6 +163,57 @@ describe('a chat', () => {
     await one.send('Hi');
     expect(one.path.at(-1)?.content).toBe('There');
   });
+
+  it('opens the conversation that a sending has begun without its hearing of it, and waits for the answer', async () => {
+    vi.useFakeTimers();
+    try {
+      const one = chat();
+      let begun = '';
+      one.onstarted = (id) => (begun = id);
+      said.stream = [offline];
+      await expect(one.send('Hi')).rejects.toThrow('gone');
+      expect(one.path).toEqual([]);
+      said.stream = [refusedAs('c')];
+      const question = entry('q1', null, 'message.input', { content: 'Hi' });
+      said.history = [
+        [question, entry('a1', 'q1', 'message.output', { content: '', status: 'running' })],
+        [question, entry('a1', 'q1', 'message.output', { content: 'There', status: 'done' })],
+      ];
+      const sending = one.send('Hi');
+      await vi.advanceTimersByTimeAsync(0);
+      expect([begun, one.id, one.busy]).toEqual(['c', 'c', true]);
+      await vi.advanceTimersByTimeAsync(2000);
+      await sending;
+      expect([one.path.at(-1)?.content, one.busy, one.about?.name]).toEqual(['There', false, 'Named']);
+      expect(said.sent[1]?.key).toBe(said.sent[0]?.key);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it.each([null, 'c'])(
+    'gives the words back when stopped before a word came, and they are new words then',
+    async (id) => {
+      const one = chat();
+      one.id = id;
+      const kept = [
+        entry('q1', null, 'message.input'),
+        entry('a1', 'q1', 'message.output', { status: 'interrupted' }),
+      ];
+      said.history = [kept];
+      said.stream = ['silence'];
+      const sending = one.send('Hi');
+      await Promise.resolve();
+      void one.stop();
+      await expect(sending).rejects.toThrow('abort');
+      expect([one.busy, one.stopping]).toEqual([false, false]);
+      // Where the conversation is known, what the server has kept of it is shown.
+      if (id) await vi.waitFor(() => expect(one.path.at(-1)?.status).toBe('interrupted'));
+      said.stream = [started, done];
+      await one.send('Hi');
+      expect(said.sent[1]?.key).not.toBe(said.sent[0]?.key);
+    },
+  );
 
   it('shows the answer another tab is having written, and gives the words back', async () => {
     const one = chat();

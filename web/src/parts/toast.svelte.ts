@@ -46,11 +46,14 @@ export function reason(error: unknown): string {
     const own = language() === 'en' ? null : translated(`common.error.${error.code}`);
     return own ?? error.message;
   }
+  // What one has called off oneself needs no words.
+  if (error instanceof Error && error.name === 'AbortError') return '';
   return error instanceof Error ? error.message : String(error);
 }
 
 export function toastError(error: unknown): void {
-  toast(reason(error), { kind: 'error', lasts_ms: 10_000 });
+  const words = reason(error);
+  if (words) toast(words, { kind: 'error', lasts_ms: 10_000 });
 }
 
 export function dismiss(id: number, acted = false): void | Promise<void> {
