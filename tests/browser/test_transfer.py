@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import FilePayload, expect
 from tests.browser.chat import Chat
 from tests.browser.people import Person
-from tests.entrypoints.api.conversations.test_beside import chatgpt, lechat, openwebui
+from tests.entrypoints.api.conversations.exports import chatgpt, lechat, openwebui
 
 
 def _saved(chat: Chat, press: Callable[[], None]) -> tuple[str, str]:

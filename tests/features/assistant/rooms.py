@@ -27,7 +27,7 @@ def asked(text: str) -> NewEntry:
 
 def turn_of(*inputs: str | NewEntry, **fields: object) -> NewTurn:
     entries = tuple(asked(one) if isinstance(one, str) else one for one in inputs)
-    return NewTurn(request_id="request", inputs=entries, **fields)  # type: ignore[arg-type]
+    return NewTurn(inputs=entries, **{"request_id": "request", **fields})  # type: ignore[arg-type]
 
 
 def entry(kind: str = "message.input", role: str | None = "user", **fields: object) -> Entry:

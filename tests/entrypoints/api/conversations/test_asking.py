@@ -1,66 +1,22 @@
 """Starting, going on, branching and starting over, whole and streamed, on both databases."""
 
 import asyncio
-import json
 from typing import Any
 
 import httpx2
 import pytest
+from tests.entrypoints.api.conversations.talking import GREETING, append, frames, last_ask, start, texts, tree
 from tests.fakes.doors import scripted
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer, FakeModelServer
+from tests.waiting import until
 
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.foundation.errors import ContextExceeded, Overloaded
 from tramontane.foundation.events import ChoiceEnd, TextDelta, ToolCallDelta
-from tramontane.foundation.nouns import Ask, ImageChunk, TextChunk
+from tramontane.foundation.nouns import Ask, ImageChunk
 
-GREETING = "Bonjour à tous\u2028 👋"
 NOTE = "data:text/plain;base64,aGVsbG8gZnJvbSBhIGZpbGU="
-
-
-async def start(client: httpx2.AsyncClient, text: Any = "hello", **more: Any) -> dict[str, Any]:
-    response = await client.post("/v1/conversations", json={"model": "fake", "inputs": text, **more})
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-async def append(client: httpx2.AsyncClient, conversation_id: str, text: Any = "more", **more: Any) -> dict[str, Any]:
-    response = await client.post(f"/v1/conversations/{conversation_id}", json={"inputs": text, **more})
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-async def tree(client: httpx2.AsyncClient, conversation_id: str) -> dict[str, Any]:
-    response = await client.get(f"/v1/conversations/{conversation_id}/history?tree=true")
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-def frames(text: str) -> list[dict[str, Any]]:
-    """Every frame's data; checks that each says its event twice."""
-    found = []
-    for block in text.strip().split("\n\n"):
-        if block.startswith(":"):
-            continue
-        event, data = block.split("\n")
-        content = json.loads(data.removeprefix("data: "))
-        assert event == f"event: {content['type']}"
-        found.append(content)
-    return found
-
-
-def texts(ask: Ask) -> list[tuple[str, str]]:
-    return [
-        (message.role, "".join(chunk.text for chunk in message.content if isinstance(chunk, TextChunk)))
-        for message in ask.messages
-    ]
-
-
-async def last_ask(room: FakeRoom) -> Ask:
-    """The last ask that is no title."""
-    asks = [ask for ask in room.asks if isinstance(ask, Ask) and not ask.id.startswith("title_")]
-    return asks[-1]
 
 
 async def test_a_conversation_is_answered_kept_and_gone_on_with(client: httpx2.AsyncClient, room: FakeRoom) -> None:
@@ -314,12 +270,10 @@ async def test_hostile_titles_give_way_to_the_question(client: httpx2.AsyncClien
 
 
 async def named(client: httpx2.AsyncClient, conversation_id: str) -> str:
-    async with asyncio.timeout(20):
-        while True:
-            shown = (await client.get(f"/v1/conversations/{conversation_id}")).json()
-            if shown["name"]:
-                return shown["name"]
-            await asyncio.sleep(0.01)
+    async def name() -> str:
+        return (await client.get(f"/v1/conversations/{conversation_id}")).json()["name"]
+
+    return await until(name)
 
 
 async def test_a_name_of_ones_own_stays(client: httpx2.AsyncClient, assistant: Assistant) -> None:

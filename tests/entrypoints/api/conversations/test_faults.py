@@ -3,62 +3,29 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+import time
 from typing import Any
 
 import httpx2
 import pytest
-from tests.entrypoints.api.conversations.test_asking import append, frames, start, tree
+from tests.entrypoints.api.conversations.talking import CALLER, append, begun_endless, frames, start, tree, wait_for
 from tests.fakes.assistant import PLENTY, assistant_doors
 from tests.fakes.doors import KEY, scripted, serving
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer, FakeModelServer
+from tests.features.assistant.rooms import turn_of
+from tests.waiting import PATIENCE_S, until
 
 from tramontane.entrypoints.api import Doors, build_app
 from tramontane.features.assistant import answering
 from tramontane.features.assistant.assistant import Assistant
-from tramontane.features.assistant.nouns import NewConversation, NewEntry, NewTurn
+from tramontane.features.assistant.nouns import NewConversation
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import Overloaded
 from tramontane.foundation.events import ChoiceEnd, TextDelta
-from tramontane.foundation.nouns import Ask, Caller
+from tramontane.foundation.nouns import Ask
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.errors import StorageBusy
-
-CALLER = Caller(
-    organisation_id="org", workspace_id="ws_one", principal_id="someone", key_id="key-ws_one",
-    roles=frozenset({"inference"}),
-)  # fmt: skip
-
-
-def turn(text: str, request_id: str, **more: Any) -> NewTurn:
-    entry = NewEntry(kind="message.input", role="user", body={"content": text})
-    return NewTurn(request_id=request_id, inputs=(entry,), **more)
-
-
-async def until(true: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Look again and again, for at most twenty seconds."""
-    async with asyncio.timeout(20):
-        for _ in range(100_000):
-            looked = true()
-            if looked if isinstance(looked, bool) else await looked:
-                return
-            await asyncio.sleep(0.01)
-
-
-async def wait_for(client: httpx2.AsyncClient, conversation_id: str, status: str) -> dict[str, Any]:
-    async with asyncio.timeout(20):
-        while True:
-            last = (await tree(client, conversation_id))["entries"][-1]
-            if last["status"] == status:
-                return last
-            await asyncio.sleep(0.02)
-
-
-async def begun_endless(assistant: Assistant, text: str = "endless") -> answering.Run:
-    run = await assistant.start(CALLER, NewConversation(model="fake"), turn(text, "request-1"))
-    await until(lambda: run.draft.tokens >= 3)
-    return run
 
 
 async def test_two_tabs_at_once_one_answers_and_one_is_told(client: httpx2.AsyncClient, room: FakeRoom) -> None:
@@ -177,7 +144,9 @@ async def test_a_listener_that_leaves_the_line_keeps_its_question(
     client: httpx2.AsyncClient, assistant: Assistant, room: FakeRoom
 ) -> None:
     room.hold = asyncio.Event()
-    waiting = asyncio.create_task(assistant.start(CALLER, NewConversation(model="fake"), turn("hello", "request-2")))
+    waiting = asyncio.create_task(
+        assistant.start(CALLER, NewConversation(model="fake"), turn_of("hello", request_id="request-2"))
+    )
     await until(lambda: bool(room.asks))
     waiting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -199,17 +168,14 @@ async def test_what_comes_is_kept_at_most_once_a_second_and_at_the_end(
 
     monkeypatch.setattr(assistant, "keep", counting)
     monkeypatch.setattr(answering, "KEEP_S", 0.2)
+    before = time.monotonic()
     run = await begun_endless(assistant)
     conversation_id = run.turn.conversation.conversation_id
-
-    async def something_is_kept() -> bool:
-        return bool((await tree(client, conversation_id))["entries"][-1]["content"])
-
-    await until(something_is_kept)
+    await until(lambda: len(kept) >= 3)
+    # A slow machine keeps it more rarely still.
+    assert len(kept) <= (time.monotonic() - before) / answering.KEEP_S
     running = (await tree(client, conversation_id))["entries"][-1]
     assert running["status"] == "running" and running["content"].startswith(" on")
-    writes, tokens = len(kept), run.draft.tokens
-    assert writes < tokens / 5
     await run.abandon()
     last = (await tree(client, conversation_id))["entries"][-1]
     assert (last["status"], last["content"]) == ("interrupted", run.draft.text)
@@ -285,7 +251,7 @@ async def test_titles_never_delay_the_answer(client: httpx2.AsyncClient, room: F
         return scripted(ask, most)
 
     room.servers["fake"] = FakeModelServer("fake", script=script)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         begun = await start(client)
         await append(client, begun["conversation_id"])
 

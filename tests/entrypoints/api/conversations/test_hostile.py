@@ -11,12 +11,13 @@ import httpx2
 import pytest
 from sqlalchemy import select
 from tests.entrypoints.api.conversations.conftest import Clients
-from tests.entrypoints.api.conversations.test_asking import frames, start, tree
-from tests.entrypoints.api.conversations.test_faults import CALLER, turn, until
+from tests.entrypoints.api.conversations.talking import CALLER, frames, start, tree
 from tests.entrypoints.api.conversations.test_strangers import BODIES, ids_of, routes_with_ids
 from tests.fakes.doors import KEY, USAGE_KEY
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer
+from tests.features.assistant.rooms import turn_of
+from tests.waiting import PATIENCE_S, until
 
 from tramontane.entrypoints.api import Doors
 from tramontane.features.assistant import documents, shares, store
@@ -36,7 +37,7 @@ async def test_a_failure_that_cannot_be_written_down_still_has_a_last_word(
         raise ValueError("nobody thought of this")
 
     monkeypatch.setattr(assistant, "finish", broken)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         response = await client.post("/v1/conversations", json={"model": "fake", "inputs": "hello", "stream": True})
     found = frames(response.text)
     assert found[-1]["type"] == "conversation.response.error" and "saved" in found[-1]["message"]
@@ -49,8 +50,8 @@ async def test_what_a_failing_server_says_is_kept_whatever_it_holds(
 ) -> None:
     failure = Failed("engine_failed", "broken\x00pipe")
     room.servers["fake"].script = lambda ask, most: Answer(batches=[[TextDelta(0, "half\x00way")]], failure=failure)
-    async with asyncio.timeout(20):
-        run = await assistant.start(CALLER, NewConversation(model="fake"), turn("hello", "request-1"))
+    async with asyncio.timeout(PATIENCE_S):
+        run = await assistant.start(CALLER, NewConversation(model="fake"), turn_of("hello", request_id="request-1"))
         await run.finished()
     last = (await tree(client, run.turn.conversation.conversation_id))["entries"][-1]
     assert (last["status"], last["content"]) == ("failed", "half\x00way")

@@ -3,9 +3,10 @@
 import asyncio
 
 import httpx2
-from tests.entrypoints.api.conversations.test_asking import start, tree
-from tests.entrypoints.api.conversations.test_faults import CALLER, begun_endless, turn, until
+from tests.entrypoints.api.conversations.talking import CALLER, begun_endless, start, tree
 from tests.fakes.engine_room import FakeRoom
+from tests.features.assistant.rooms import turn_of
+from tests.waiting import PATIENCE_S, until
 
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import NewConversation
@@ -14,9 +15,9 @@ from tramontane.features.assistant.nouns import NewConversation
 async def test_an_answer_stopped_before_its_first_step_still_ends(
     assistant: Assistant, client: httpx2.AsyncClient, room: FakeRoom
 ) -> None:
-    run = await assistant.start(CALLER, NewConversation(model="fake"), turn("endless", "request-1"))
+    run = await assistant.start(CALLER, NewConversation(model="fake"), turn_of("endless", request_id="request-1"))
     assert run.stop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await run.finished()
         told = [batch async for batch in run.events()]
     assert told[-1] and run.over and room.answers[0].ended.is_set()
@@ -42,12 +43,12 @@ async def test_a_turn_that_waits_in_line_can_be_stopped(
     room.hold = asyncio.Event()
     conversation_id = begun["conversation_id"]
     asked = len(room.asks)
-    waiting = asyncio.create_task(assistant.go_on(CALLER, conversation_id, turn("endless", "request-2")))
+    waiting = asyncio.create_task(assistant.go_on(CALLER, conversation_id, turn_of("endless", request_id="request-2")))
     await until(lambda: len(room.asks) > asked)
     response = await client.post(f"/v1/conversations/{conversation_id}/stop")
     assert response.json() == {"stopped": True}
     room.hold.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await (await waiting).finished()
     last = (await tree(client, conversation_id))["entries"][-1]
     assert last["status"] == "stopped"
@@ -61,11 +62,13 @@ async def test_a_conversation_deleted_while_it_waits_in_line_costs_nothing_more(
     room.hold = asyncio.Event()
     path = f"/v1/conversations/{begun['conversation_id']}"
     asked = len(room.asks)
-    waiting = asyncio.create_task(assistant.go_on(CALLER, begun["conversation_id"], turn("endless", "request-2")))
+    waiting = asyncio.create_task(
+        assistant.go_on(CALLER, begun["conversation_id"], turn_of("endless", request_id="request-2"))
+    )
     await until(lambda: len(room.asks) > asked)
     assert (await client.delete(path)).status_code == 204
     room.hold.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await (await waiting).finished()
     assert next(one for one in room.answers if one.request_id == "request-2").ended.is_set()
     assert (await client.get(path)).status_code == 404

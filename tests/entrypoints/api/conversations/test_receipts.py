@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
-from tests.entrypoints.api.conversations.test_faults import CALLER, turn, until
+from tests.entrypoints.api.conversations.talking import CALLER
 from tests.fakes.assistant import PLENTY
 from tests.fakes.doors import scripted
 from tests.fakes.engine_world import Book, Directory, Starter
 from tests.fakes.model_server import FakeModelServer
+from tests.features.assistant.rooms import turn_of
+from tests.waiting import until
 
 from tramontane.engine.nouns import Policy
 from tramontane.engine.room import Engine
@@ -54,16 +56,18 @@ async def house(database: Database) -> AsyncIterator[House]:
 
 
 async def test_an_answer_and_its_title_leave_one_each(house: House) -> None:
-    run = await house.assistant.start(ADA, NEW, turn("hello", "request-1"))
+    run = await house.assistant.start(ADA, NEW, turn_of("hello", request_id="request-1"))
     await run.finished()
     assert await house.settled(2) == [("conversations", "finished"), ("title", "finished")]
 
 
 async def test_a_second_turn_names_nothing(house: House) -> None:
-    first = await house.assistant.start(ADA, NEW, turn("hello", "request-1"))
+    first = await house.assistant.start(ADA, NEW, turn_of("hello", request_id="request-1"))
     await first.finished()
     await until(lambda: len(house.book.receipts) == 2)
-    again = await house.assistant.go_on(ADA, first.turn.conversation.conversation_id, turn("hello", "request-2"))
+    again = await house.assistant.go_on(
+        ADA, first.turn.conversation.conversation_id, turn_of("hello", request_id="request-2")
+    )
     await again.finished()
     await asyncio.sleep(0.05)
     told = await house.settled(3)
@@ -71,14 +75,14 @@ async def test_a_second_turn_names_nothing(house: House) -> None:
 
 
 async def test_what_is_not_kept_is_paid_for_and_not_named(house: House) -> None:
-    run = await house.assistant.start(ADA, NEW, turn("hello", "request-1", store=False))
+    run = await house.assistant.start(ADA, NEW, turn_of("hello", request_id="request-1", store=False))
     await run.finished()
     await asyncio.sleep(0.05)
     assert await house.settled(1) == [("conversations", "finished")]
 
 
 async def test_a_stop_leaves_one_and_what_was_stopped_is_named(house: House) -> None:
-    run = await house.assistant.start(ADA, NEW, turn("endless", "request-1"))
+    run = await house.assistant.start(ADA, NEW, turn_of("endless", request_id="request-1"))
     await until(lambda: run.draft.tokens >= 3)
     assert await house.assistant.stop(ADA, run.turn.conversation.conversation_id)
     assert not await house.assistant.stop(ADA, run.turn.conversation.conversation_id)
@@ -88,7 +92,7 @@ async def test_a_stop_leaves_one_and_what_was_stopped_is_named(house: House) -> 
 
 
 async def test_deleting_what_is_being_written_leaves_one_and_names_nothing(house: House) -> None:
-    run = await house.assistant.start(ADA, NEW, turn("endless", "request-1"))
+    run = await house.assistant.start(ADA, NEW, turn_of("endless", request_id="request-1"))
     await until(lambda: run.draft.tokens >= 3)
     await house.assistant.forget(Owner.of(ADA), run.turn.conversation.conversation_id)
     await asyncio.sleep(0.05)
@@ -97,5 +101,5 @@ async def test_deleting_what_is_being_written_leaves_one_and_names_nothing(house
 
 async def test_a_refused_turn_leaves_its_refusal(house: House) -> None:
     with pytest.raises(NotFound):
-        await house.assistant.start(ADA, NewConversation(model="absent"), turn("hello", "request-1"))
+        await house.assistant.start(ADA, NewConversation(model="absent"), turn_of("hello", request_id="request-1"))
     assert await house.settled(1) == [("conversations", "refused")]

@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.entrypoints.api.conversations.conftest import Clients
-from tests.entrypoints.api.conversations.test_asking import start
+from tests.entrypoints.api.conversations.talking import start
 from tests.fakes.assistant import COLLEAGUE_KEY, STRANGER_KEY
 from tests.fakes.doors import OTHER_KEY
 
