@@ -1,7 +1,8 @@
 /**
  * The one way to the server: same origin, JSON, the session's cookie and its CSRF token, errors as ApiError.
  *
- * Knows no endpoint. `api/session.svelte.ts` hands it the token and hears from it when the session has ended.
+ * Knows no endpoint. `api/session.svelte.ts` hands it the token and hears from it when the session has ended; whoever can
+ * make room is asked to when the server has none.
  */
 import { ApiError, errorFrom } from './errors';
 import { readFrames, type Frame } from './sse';
@@ -20,6 +21,7 @@ type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
 let csrf: string | null = null;
 let onSignedOut: () => void = () => {};
+let makeRoom: () => Promise<boolean> = () => Promise.resolve(false);
 
 export function useCsrf(token: string | null): void {
   csrf = token;
@@ -28,6 +30,11 @@ export function useCsrf(token: string | null): void {
 /** Called once per request that the server refused for want of a session. */
 export function whenSignedOut(listener: () => void): void {
   onSignedOut = listener;
+}
+
+/** Called when a person's conversations are full; tells whether there is more room now, so that one may ask once more. */
+export function whenFull(act: () => Promise<boolean>): void {
+  makeRoom = act;
 }
 
 export function withQuery(path: string, query: Options['query']): string {
@@ -60,12 +67,17 @@ function payload(body: unknown, headers: Record<string, string>): BodyInit | und
 }
 
 /** The raw answer, checked: throws ApiError for every refusal and when no answer came. */
-export async function send(
-  method: Method,
-  path: string,
-  body?: unknown,
-  options: Options = {},
-): Promise<Response> {
+export async function send(...request: Parameters<typeof asked>): Promise<Response> {
+  try {
+    return await asked(...request);
+  } catch (error) {
+    const full = error instanceof ApiError && error.code === 'history_full';
+    if (!full || !(await makeRoom())) throw error;
+    return asked(...request);
+  }
+}
+
+async function asked(method: Method, path: string, body?: unknown, options: Options = {}): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json', ...options.headers };
   const content = payload(body, headers);
   if (method !== 'GET' && csrf) headers['x-tramontane-csrf'] = csrf;

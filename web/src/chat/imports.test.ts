@@ -23,6 +23,13 @@ describe('what an import could not bring in', () => {
     expect(words).toContain('outils, métadonnées, new_one');
   });
 
+  it('says where the room ended, and what to do', async () => {
+    expect(problemWords(about('history_full'))).toMatch(/conversation 3 .*Supprimez-en.*importez/);
+    await setLanguage('en');
+    expect(problemWords(about('history_full'))).toMatch(/^Conversation 3 .*Delete some.*import/);
+    await setLanguage('fr');
+  });
+
   it('keeps the sentence of the server for what the page does not know', () => {
     expect(problemWords(about('something_new'))).toBe('conversation 3: oh');
   });

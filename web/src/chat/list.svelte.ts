@@ -1,4 +1,5 @@
 /** The person's conversations as the sidebar shows them: pages fetched as one scrolls, changes shown at once. */
+import { whenFull } from '../api/client';
 import type { Conversation, Project } from '../api/types';
 import { t } from '../i18n/index.svelte';
 import { dismiss, toast, toastError } from '../parts/toast.svelte';
@@ -19,13 +20,16 @@ class ConversationList {
   #pages = 1;
   #loading = false;
   #again = false;
-  /** Deleted here, and not yet at the server: undo is still possible. */
+  /** Deleted here, and perhaps not yet at the server. */
   #leaving = new Set<string>();
+  /** What carries out those deletions that can still be undone or are on their way. */
+  #pending = new Set<() => Promise<void>>();
 
   constructor() {
     listen((news) => {
       if (this.loaded || news.kind === 'list') void this.refresh();
     });
+    whenFull(() => this.settle());
   }
 
   /** Reads all pages shown so far anew; calls that come meanwhile are one more reading. */
@@ -109,37 +113,45 @@ class ConversationList {
   remove(id: string): void {
     this.#leaving.add(id);
     this.items = this.items.filter((one) => one.id !== id);
-    let decided = false;
-    const forGood = async (keepalive: boolean) => {
-      if (decided) return;
-      decided = true;
+    let going: Promise<void> | null = null;
+    const forGood = (keepalive = false) => {
       removeEventListener('pagehide', leaving);
-      try {
-        await conversations.remove(id, { keepalive });
-        forgetUnsent(id);
-        tell({ kind: 'list' });
-      } catch (error) {
-        this.#leaving.delete(id);
-        toastError(error);
-        void this.refresh();
-      }
+      // Should it go for want of room or with the page, an undo would come too late.
+      void dismiss(note, true);
+      return (going ??= this.#remove(id, keepalive).finally(() => this.#pending.delete(forGood)));
     };
     const undo = () => {
-      decided = true;
       removeEventListener('pagehide', leaving);
+      this.#pending.delete(forGood);
       this.#leaving.delete(id);
       void this.refresh();
     };
     const note = toast(t('chat.deleted'), {
       action: { label: t('common.undo'), run: undo },
-      gone: () => forGood(false),
+      gone: () => forGood(),
     });
-    const leaving = () => {
-      void forGood(true);
-      // Should the browser bring this very page back, it must not offer an undo that comes too late.
-      void dismiss(note, true);
-    };
+    const leaving = () => void forGood(true);
+    this.#pending.add(forGood);
     addEventListener('pagehide', leaving);
+  }
+
+  async #remove(id: string, keepalive: boolean): Promise<void> {
+    try {
+      await conversations.remove(id, { keepalive });
+      forgetUnsent(id);
+      tell({ kind: 'list' });
+    } catch (error) {
+      this.#leaving.delete(id);
+      toastError(error);
+      void this.refresh();
+    }
+  }
+
+  /** Carries out at once what could still be undone; false when nothing could. */
+  async settle(): Promise<boolean> {
+    const pending = [...this.#pending];
+    await Promise.all(pending.map((forGood) => forGood()));
+    return pending.length > 0;
   }
 }
 

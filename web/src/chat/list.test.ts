@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { api } from '../api/client';
 import { signOut } from '../api/session.svelte';
 import { draftsKey } from '../api/kept';
 import { setLanguage } from '../i18n/index.svelte';
@@ -47,6 +48,29 @@ describe('a deleted conversation', () => {
     expect(drafts.read('conv_e')).toBe('half a question');
     leave();
     await vi.waitFor(() => expect(localStorage.getItem(draftsKey(''))).toBeNull());
+  });
+
+  it('goes at once when there is no room for what one sends, which is then sent again, once', async () => {
+    const full = () =>
+      new Response(JSON.stringify({ code: 'history_full', message: 'full' }), { status: 409 });
+    let answers = [full(), new Response('[]'), new Response('{}')];
+    vi.stubGlobal('fetch', (path: string, request: RequestInit) => {
+      asked.push({ method: request.method ?? '', path, keepalive: false });
+      return Promise.resolve(answers.shift());
+    });
+    list.remove('conv_f');
+    await api.post('/v1/conversations');
+    expect(asked.map((one) => `${one.method} ${one.path}`)).toEqual([
+      'POST /v1/conversations',
+      'DELETE /v1/conversations/conv_f',
+      'POST /v1/conversations',
+    ]);
+    expect(toasts.shown).toEqual([]);
+    leave();
+    expect(asked).toHaveLength(3);
+    answers = [full(), full()];
+    await expect(api.post('/v1/conversations')).rejects.toMatchObject({ code: 'history_full' });
+    expect(asked).toHaveLength(4);
   });
 
   it('goes before its session does', async () => {
