@@ -84,7 +84,7 @@ def fill(database: Database, conversations: int) -> None:
                     write(connection, THEIRS, conversations + place, numbers, chance)
         at += PORTION
     with database.write() as connection:
-        index.count_rows(connection)  # as every import does at its end
+        index.count_rows(connection)  # as every large import does at its end
 
 
 def write(connection: object, owner: Owner, place: int, numbers: Numbers, chance: random.Random) -> None:

@@ -165,7 +165,7 @@ def test_markdown_is_the_branch_that_is_shown(database: Database) -> None:
             name="Of\nwinds",
             instructions="Be\nbrief.",
         )
-        written = exporting.markdown(connection, OWNER, conversation_id)
+        written = exporting.markdown(connection, OWNER, conversation_id).decode()
     title, about, *rest = written.split("\n\n")
     assert (title, about.partition(" · ")[2]) == ("# Of winds", "m")
     assert "not me" not in written

@@ -6,7 +6,7 @@ Attached text files go before the model as named files. Remote addresses never r
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tramontane.features.assistant.files import read_file
+from tramontane.features.assistant.files import kept_file
 from tramontane.features.assistant.nouns import Entry, clean
 from tramontane.features.assistant.words import MOST_CHARACTERS
 from tramontane.foundation.nouns import Chunk, ImageChunk, Message, TextChunk, ThinkingChunk, ToolCall
@@ -86,7 +86,7 @@ def _chunk(part: dict[str, Any]) -> Chunk | None:
         return ImageChunk(address if isinstance(address, str) else str(address.get("url", "")))
     if kind == "document_url":
         name = str(part.get("document_name") or "file")
-        text = read_file(str(part["document_url"]), name, "inputs", kept=True)
+        text = kept_file(str(part["document_url"]))
         return TextChunk(f"\n[file: {_one_line(name)}]\n{text}\n[end of file]\n")
     return None
 

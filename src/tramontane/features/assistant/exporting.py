@@ -26,11 +26,12 @@ def some(connection: Connection, owner: Owner, conversation_ids: Sequence[str]) 
     return [exported(one, store.tree(connection, owner, one.conversation_id)) for one in found if one is not None]
 
 
-def markdown(connection: Connection, owner: Owner, conversation_id: str) -> str:
-    """The branch that is shown, to be read. Raises NotFound."""
+def markdown(connection: Connection, owner: Owner, conversation_id: str) -> bytes:
+    """The branch that is shown, to be read, in UTF-8. Raises NotFound."""
     one = store.one(connection, owner, conversation_id)
     entries = store.path(connection, owner, conversation_id, one.head_entry_id)
-    return "\n\n".join(_written(one, entries)) + "\n"
+    # Entry by entry: nobody else runs during one piece of work, however long its text.
+    return b"\n\n".join(part.encode() for part in _written(one, entries)) + b"\n"
 
 
 def exported(one: Conversation, entries: Sequence[Entry]) -> dict[str, Any]:

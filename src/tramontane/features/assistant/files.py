@@ -1,6 +1,6 @@
-"""Text files that come along in `data:` addresses: what of such an address is read, and how its bytes become words.
+"""Text files that come along in `data:` addresses: what of such an address is read, how its bytes become words, how it is kept.
 
-Knows addresses, sizes and alphabets; knows neither entries nor models. `content` and the door that takes files ask it.
+Knows addresses, sizes and alphabets; knows neither entries nor models. `content`, imports and the door that takes files ask it.
 """
 
 import base64
@@ -22,7 +22,11 @@ CHARSETS = {
     "latin1": "latin-1", "iso-8859-15": "iso8859-15", "windows-1252": "cp1252", "cp1252": "cp1252", "utf-16": "utf-16",
     "utf-16le": "utf-16-le", "utf-16be": "utf-16-be",
 }  # fmt: skip
-_ADDRESS = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.ASCII)
+MOST_BEFORE_COMMA = 1000
+MOST_ESCAPES = 100_000
+"""Percent signs: undoing them takes a hundred times as long as base64."""
+UNREADABLE = "[this file cannot be read]"
+_ADDRESS = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.ASCII | re.IGNORECASE)
 _CHARSET = re.compile(r";charset=\"?([^;\"]*)\"?", re.IGNORECASE)
 _BROKEN_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -34,27 +38,45 @@ class _Address(NamedTuple):
     written: str
 
 
-def read_file(url: str, name: str, field: str, *, kept: bool = False) -> str:
-    """The text of an attached file. `kept`: it was taken once, so what can be read of it is read.
+def taken_file(url: str, name: str, field: str) -> str:
+    """The address under which an attached file is kept: itself, or as base64, which is read fast at each turn to come.
 
     Raises TooLarge, BadRequest (415) for what is no text, InvalidFields for what is no data URL or a broken one.
     """
     address = _address(url, field)
+    text = _read(address, name, field)
+    if address.base64 and "%" not in address.written:
+        return url
+    return f"data:{address.kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def kept_file(url: str) -> str:
+    """The text of a file that was taken once: whatever can be read of it."""
+    try:
+        address = _address(url, "")
+        content = _bytes(address, "", "")
+    except InvalidFields:
+        return UNREADABLE
+    return content.decode(CHARSETS.get(address.charset.lower(), "utf-8"), "replace").replace("\x00", "\ufffd")
+
+
+def _read(address: _Address, name: str, field: str) -> str:
     # Each byte takes three characters where all are percent-encoded.
     if len(address.written) > (MOST_FILE_BYTES * 4 // 3 + 4 if address.base64 else MOST_FILE_BYTES * 3):
         raise _too_large(name, field)
     if not address.kind.startswith("text/") and address.kind not in TEXT_TYPES:
         raise _no_text(name, "UTF-8", field)
-    charset = CHARSETS.get(address.charset.lower(), "utf-8" if kept else "")
-    if not charset:
-        known = ", ".join(("UTF-8", "UTF-16", "ISO-8859-1", "ISO-8859-15", "Windows-1252"))
+    charset = CHARSETS.get(address.charset.lower())
+    if charset is None:
+        known = "UTF-8, UTF-16, ISO-8859-1, ISO-8859-15, Windows-1252"
         message = f"the charset {address.charset[:40]!r} of the file {name} is not read; send it in one of {known}"
         raise InvalidFields.of(field, message)
-    content = _bytes(address, name, field, kept)
-    if not kept and not address.base64 and len(content) > MOST_FILE_BYTES:
+    if _BROKEN_PERCENT.search(address.written):
+        message = f"the file {name} has a % without two hexadecimal digits after it; write %25 for the character itself"
+        raise InvalidFields.of(field, message)
+    content = _bytes(address, name, field)
+    if len(content) > MOST_FILE_BYTES:
         raise _too_large(name, field)
-    if kept:
-        return content.decode(charset, "replace").replace("\x00", "\ufffd")
     try:
         text = content.decode(charset)
     except UnicodeDecodeError:
@@ -65,13 +87,12 @@ def read_file(url: str, name: str, field: str, *, kept: bool = False) -> str:
 
 
 def _address(url: str, field: str) -> _Address:
-    found = _ADDRESS.match(url)
+    found = _ADDRESS.match(url[:MOST_BEFORE_COMMA])
     if found is not None:
         charset = _CHARSET.search(found[2])
-        return _Address(
-            found[1] or "text/plain", charset[1] if charset else "utf-8", bool(found[3]), url[found.end() :]
-        )
-    if not url.startswith("data:"):
+        kind = (found[1] or "text/plain").lower()
+        return _Address(kind, charset[1] if charset else "utf-8", bool(found[3]), url[found.end() :])
+    if not url[:5].lower() == "data:":
         raise InvalidFields.of(field, "only files sent along are read; send a data: URL, nothing is fetched")
     message = (
         "this data: URL cannot be read; write data:text/plain;base64,DATA, or data:text/plain;charset=utf-8,TEXT with "
@@ -80,10 +101,10 @@ def _address(url: str, field: str) -> _Address:
     raise InvalidFields.of(field, message)
 
 
-def _bytes(address: _Address, name: str, field: str, kept: bool) -> bytes:
+def _bytes(address: _Address, name: str, field: str) -> bytes:
     """What is written after the comma. Characters beyond ASCII stand for themselves in UTF-8, as in every address."""
-    if not kept and _BROKEN_PERCENT.search(address.written):
-        message = f"the file {name} has a % without two hexadecimal digits after it; write %25 for the character itself"
+    if address.written.count("%") > MOST_ESCAPES:
+        message = f"the file {name} has more than {MOST_ESCAPES} percent-encoded bytes; send it as base64"
         raise InvalidFields.of(field, message)
     content = unquote_to_bytes(address.written)
     if not address.base64:

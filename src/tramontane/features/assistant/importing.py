@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy import Connection
 
-from tramontane.features.assistant import content, quota, store
+from tramontane.features.assistant import content, index, quota, store
 from tramontane.features.assistant.imports import chatgpt, lechat, openwebui, own
 from tramontane.features.assistant.imports.files import documents
 from tramontane.features.assistant.imports.nouns import Imported, Node, Problem, SettingsCheck, Unreadable
@@ -26,6 +26,7 @@ PORTION_ENTRIES = 500
 PORTION_CHARACTERS = 200_000
 MOST_PROBLEMS = 50
 IMPORTED_MODEL = "imported"
+MANY = 50
 
 
 class Format(Protocol):
@@ -55,6 +56,12 @@ class Reading(msgspec.Struct, kw_only=True):
         """Keep the first of them; a person reads no thousand."""
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append(problem)
+
+    def refused(self, portion: Sequence[Imported], error: TramontaneError) -> None:
+        """The first to say: this portion and those behind it did not come in."""
+        place = portion[0].place
+        message = f"conversation {place} and those after it: {error.message}"
+        self.problems.insert(0, Problem(conversation=place, code=error.code, message=message))
 
 
 def read_upload(upload: bytes, check: SettingsCheck) -> Reading:
@@ -127,7 +134,7 @@ def _checked(one: Imported, place: int, reading: Reading, check: SettingsCheck) 
     if lost:
         message = f"conversation {place}: it came without its {', '.join(lost)}, which are not as the API takes them"
         reading.note(Problem(conversation=place, code="settings_left", message=message, settings=lost))
-    return msgspec.structs.replace(one, settings=kept)
+    return msgspec.structs.replace(one, settings=kept, place=place)
 
 
 def write_portion(
@@ -145,6 +152,12 @@ def write_portion(
         _write(connection, owner, one, numbers, now_ns)
         written += 1
     return written
+
+
+def settle(connection: Connection, written: int) -> None:
+    """After an import that wrote so many, which is in already whatever becomes of this."""
+    if written >= MANY:
+        index.count_rows(connection)
 
 
 def _write(connection: Connection, owner: Owner, one: Imported, numbers: Numbers, now_ns: int) -> None:

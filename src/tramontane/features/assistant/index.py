@@ -1,4 +1,4 @@
-"""Keeps SQLite's search index in step with the rows it is derived from; on PostgreSQL triggers do, and nothing happens here.
+"""Keeps SQLite's search index in step with the rows it is derived from; on PostgreSQL triggers do.
 
 Our SQLite connections trust no schema, which keeps full-text tables out of triggers. The index holds no text of its own: to
 forget a row it must be told the very words it knew.
@@ -45,14 +45,14 @@ def learn_again(connection: Connection, table: Table, place: Mapping[str, Any]) 
         learn(connection, table, _known(connection, table, place))
 
 
-def _known(connection: Connection, table: Table, place: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [row._asdict() for row in statements.look(connection, table, ("number", "scope", "words"), place)]
-
-
 def count_rows(connection: Connection) -> None:
     """Many rows came at once: PostgreSQL's planner is told now, or it walks whole workspaces until its upkeep comes by."""
     if connection.dialect.name == "postgresql":
         connection.execute(_COUNT)
+
+
+def _known(connection: Connection, table: Table, place: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [row._asdict() for row in statements.look(connection, table, ("number", "scope", "words"), place)]
 
 
 def _tell(connection: Connection, statement: Any, rows: Sequence[dict[str, Any]]) -> None:

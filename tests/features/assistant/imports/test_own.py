@@ -7,10 +7,12 @@ from hypothesis import given
 from tests.features.assistant.imports.spoiling import ANY_JSON, check, spoiled
 
 from tramontane.features.assistant.exporting import FORMAT
+from tramontane.features.assistant.files import UNREADABLE
 from tramontane.features.assistant.imports import own
 from tramontane.features.assistant.imports.nouns import NS, Unreadable
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
+NOTE = "data:text/plain;base64,eA=="
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
@@ -34,7 +36,7 @@ SAMPLE: dict[str, Any] = {
     "head_entry_id": "a",
     "entries": [
         entry("q", None, body={"content": [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": PICTURE},
-                                           {"type": "document_url", "document_url": "data:,x", "document_name": "n"}]}),
+                                           {"type": "document_url", "document_url": NOTE, "document_name": "n"}]}),
         entry("a", "q", "message.output", status="stopped", model="m", usage=USAGE,
               body={"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}),
         entry("c", "q", "function.call", body={"tool_call_id": "t", "name": "n", "arguments": "{}"}),
@@ -89,6 +91,13 @@ def test_an_entry_of_no_known_kind_is_left_out(wrong: dict[str, Any]) -> None:
 def test_nothing_that_would_be_fetched_or_is_not_known_comes_along(part: Any) -> None:
     found = own.read({"entries": [entry("q", None, body={"content": [part, {"type": "text", "text": "x"}]})]})
     assert found.nodes[0].body == {"content": [{"type": "text", "text": "x"}]}
+
+
+@pytest.mark.parametrize("url", ["data:text/plain;base64,AAA", "data:application/pdf;base64,JVBERi0=", "data:,%ff"])
+def test_a_file_that_no_turn_could_read_leaves_its_name(url: str) -> None:
+    part = {"type": "document_url", "document_url": url, "document_name": "n.pdf"}
+    found = own.read({"entries": [entry("q", None, body={"content": [part]})]})
+    assert found.nodes[0].body == {"content": [{"type": "text", "text": f"[file: n.pdf]\n{UNREADABLE}"}]}
 
 
 @pytest.mark.parametrize(

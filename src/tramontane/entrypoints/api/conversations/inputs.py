@@ -9,7 +9,7 @@ import msgspec
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from tramontane.entrypoints.api.dialects.messages import ImagePart, Items, Name, Part, TextPart, ThinkingPart
-from tramontane.features.assistant.files import read_file
+from tramontane.features.assistant.files import taken_file
 from tramontane.features.assistant.nouns import NewEntry
 from tramontane.foundation.errors import InvalidFields
 
@@ -118,8 +118,9 @@ def _entry(written: Any, position: int) -> NewEntry:
 
 def _part(part: Part, field: str) -> dict[str, Any]:
     if isinstance(part, Document):
-        read_file(part.document_url, part.document_name or "file", f"{field}.document_url")
-    elif isinstance(part, ImagePart):
+        url = taken_file(part.document_url, part.document_name or "file", f"{field}.document_url")
+        return part.model_dump(mode="json", exclude_none=True) | {"document_url": url}
+    if isinstance(part, ImagePart):
         address = part.image_url if isinstance(part.image_url, str) else part.image_url.url
         if not address.startswith("data:"):
             message = "only images sent along are read; send a data: URL, nothing is fetched"

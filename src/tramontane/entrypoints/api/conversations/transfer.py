@@ -14,14 +14,13 @@ from tramontane.entrypoints.api.answers import encoded_response, json_response, 
 from tramontane.entrypoints.api.conversations.settings import checked_setting
 from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.entrypoints.api.presence import ClientGone
-from tramontane.features.assistant import exporting, importing, index, store
+from tramontane.features.assistant import exporting, importing, store
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import Owner
 from tramontane.foundation.errors import BadRequest, Conflict, InvalidFields, Overloaded, TramontaneError
 
 PAGE = 10
 MOST_AT_ONCE = 4
-MANY = 50
 SLOWEST_UPLOAD_S = 300
 _HEAD = msgspec.json.encode({"format": exporting.FORMAT, "version": exporting.VERSION})[:-1] + b',"conversations":['
 
@@ -56,13 +55,14 @@ class Imports:
         reading = await asyncio.to_thread(importing.read_upload, upload, checked_setting)
         imported = 0
         for portion in reading.portions:
-            imported += await assistant.add(
-                importing.write_portion, owner, portion, assistant.numbers, assistant.clock.now_ns()
-            )
-        if imported >= MANY:
-            # It is in already, whatever becomes of this.
-            with suppress(TramontaneError):
-                await assistant.write(index.count_rows)
+            now_ns = assistant.clock.now_ns()
+            try:
+                imported += await assistant.add(importing.write_portion, owner, portion, assistant.numbers, now_ns)
+            except Conflict as full:
+                reading.refused(portion, full)
+                break
+        with suppress(TramontaneError):
+            await assistant.write(importing.settle, imported)
         known = sum(len(portion) for portion in reading.portions) - imported
         result = {"source": reading.source, "imported": imported, "skipped": known + reading.unread}
         return json_response(result | {"problems": reading.problems})
@@ -112,9 +112,8 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
             return _file(encoded_response(await asyncio.to_thread(_document, [found])), "json")
         if kind != "markdown":
             raise InvalidFields.of("format", "format must be markdown or json")
-        text = await assistant.read(exporting.markdown, owner, conversation_id)
-        content = await asyncio.to_thread(text.encode)
-        return _file(Response(content, media_type="text/markdown; charset=utf-8"), "md")
+        written = await assistant.read(exporting.markdown, owner, conversation_id)
+        return _file(Response(written, media_type="text/markdown; charset=utf-8"), "md")
 
 
 # Long conversations are written beside the event loop.

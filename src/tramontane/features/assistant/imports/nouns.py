@@ -37,6 +37,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """One conversation of an export. `nodes` come parents first; `head_id` is the end of the branch last shown.
 
     `settings` holds what stands in the file under the names of `SETTINGS`, unchecked: it must pass the API's own check.
+    `place` is where it stands in its file, from 1.
     """
 
     origin: str
@@ -51,6 +52,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool = False
     created_ns: int = 0
     updated_ns: int = 0
+    place: int = 0
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tramontane.features.assistant.exporting import FORMAT
+from tramontane.features.assistant.files import UNREADABLE, taken_file
 from tramontane.features.assistant.imports.nouns import (
     SETTINGS,
     Imported,
@@ -19,6 +20,7 @@ from tramontane.features.assistant.imports.nouns import (
     ordered,
     text,
 )
+from tramontane.foundation.errors import TramontaneError
 
 SOURCE = "tramontane"
 KINDS = ("message.input", "message.output", "function.call", "function.result")
@@ -137,7 +139,16 @@ def _part(part: dict[str, Any]) -> dict[str, Any] | None:
         return {"type": "thinking", "thinking": [{"type": "text", "text": "".join(said) or text(pieces)}]}
     if kind == "image_url" and is_image(part.get("image_url")):
         return {"type": "image_url", "image_url": text(part["image_url"])}
-    if kind == "document_url" and text(part.get("document_url")).startswith("data:"):
-        name = text(part.get("document_name"), 400) or "file"
-        return {"type": "document_url", "document_url": text(part["document_url"]), "document_name": name}
+    if kind == "document_url":
+        return _file(text(part.get("document_url")), text(part.get("document_name"), 400) or "file")
     return None
+
+
+def _file(url: str, name: str) -> dict[str, Any] | None:
+    """Only what came along, and what the API would have taken; in the place of anything else stands that it was there."""
+    if url[:5].lower() != "data:":
+        return None
+    try:
+        return {"type": "document_url", "document_url": taken_file(url, name, ""), "document_name": name}
+    except TramontaneError:
+        return {"type": "text", "text": f"[file: {name}]\n{UNREADABLE}"}
