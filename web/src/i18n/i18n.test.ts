@@ -30,6 +30,11 @@ describe('the two languages', () => {
       expect(words, key).not.toMatch(/ [?!;:»](\s|$)|« /);
   });
 
+  it('write French with the apostrophe of print', () => {
+    for (const [key, words] of Object.entries({ ...fr, ...frenchCatalogue }))
+      expect(words, key).not.toContain("'");
+  });
+
   it('set three dots where others do: against the word', () => {
     for (const words of [en, fr])
       for (const [key, text] of Object.entries(words)) expect(text, key).not.toMatch(/\s…/);

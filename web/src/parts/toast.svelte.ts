@@ -1,6 +1,7 @@
 /** Short notes at the edge of the page: `toast('Deleted', {action: {label: 'Undo', run}})`. Shown by Toasts.svelte. */
 import { ApiError } from '../api/errors';
-import { language, t, translated } from '../i18n/index.svelte';
+import { t } from '../i18n/index.svelte';
+import { refusalWords } from '../i18n/refusals';
 
 export interface Toast {
   id: number;
@@ -36,15 +37,11 @@ export function toast(text: string, options: Options = {}): number {
   return note.id;
 }
 
-/**
- * What an error says to a person. The server's own sentence names the matter but is English; in another language the
- * translated sentence of its code stands in its place.
- */
+/** What an error says to a person: in the words of the page where it has some, else in the server's. */
 export function reason(error: unknown): string {
   if (error instanceof ApiError) {
     if (error.offline) return t('common.serverUnreachable');
-    const own = language() === 'en' ? null : translated(`common.error.${error.code}`);
-    return own ?? error.message;
+    return refusalWords(error.code) ?? error.message;
   }
   // What one has called off oneself needs no words.
   if (error instanceof Error && error.name === 'AbortError') return '';
