@@ -20,19 +20,31 @@ TramontaneError
 The message is for the caller and names the cure. Status codes are mapped at the doors only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 class TramontaneError(Exception):
-    """Base of all; `code` is stable and machine-readable, `param` names the offending field when there is one."""
+    """Base of all; `code` is stable and machine-readable, `param` names the offending field when there is one.
+
+    `details` are what a program needs to go on, under names of their own: they stand in the answer beside the rest.
+    """
 
     code = "internal_error"
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        details: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
+        self.details = details
         if code is not None:
             self.code = code
 

@@ -155,14 +155,16 @@ def taken_origins(connection: Connection, owner: Owner, origins: Sequence[str]) 
     return set(connection.execute(query).scalars())
 
 
-def begun_since(connection: Connection, owner: Owner, origin: str, since_ns: int) -> bool:
-    """Whether a sending of that name began a conversation of this owner; the name of an older one is free again."""
+def begun_since(connection: Connection, owner: Owner, origin: str, since_ns: int) -> str | None:
+    """The conversation of this owner that a sending of that name began; the name of an older one is free again."""
     place = {**msgspec.structs.asdict(owner), "origin": origin}
-    created_ns = statements.look(connection, conversation, ("created_ns",), place).scalar_one_or_none()
-    if created_ns is not None and created_ns < since_ns:
+    found = statements.look(connection, conversation, ("conversation_id", "created_ns"), place).one_or_none()
+    if found is None:
+        return None
+    if found.created_ns < since_ns:
         statements.change(connection, conversation, place, {"origin": None})
-        return False
-    return created_ns is not None
+        return None
+    return str(found.conversation_id)
 
 
 def listed(

@@ -4,6 +4,7 @@ One transaction for all of it. Decides where a turn goes on, and refuses a secon
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -88,7 +89,7 @@ class Turns:
         since_ns = self._now_ns() - SEND_KEY_NS
         key = turn.send_key if turn.store else None
         if key is not None and store.sent_since(connection, owner, conversation_id, key, since_ns):
-            raise already_sent()
+            raise already_sent(conversation_id)
         _check_room(connection, owner, one, turn)
         before = self._before(connection, owner, one, turn.from_entry_id)
         instructions = _instructions(connection, owner, one)
@@ -127,18 +128,19 @@ class Turns:
 
     def _added_once(self, connection: Connection, owner: Owner, one: Conversation, sending: str | None) -> Conversation:
         """Write a new conversation down under the name of its sending. Raises Conflict for a second one within a day."""
-        if sending is not None:
-            one = msgspec.structs.replace(one, origin=sending)
-            if store.begun_since(connection, owner, sending, self._now_ns() - SEND_KEY_NS):
-                raise already_sent()
-        try:
-            store.add(connection, owner, one, fold(one.name or ""))
-        except IntegrityError:
-            if sending is None:
-                raise
-            # The same sending, begun at the same moment in another transaction.
-            raise already_sent() from None
-        return one
+        words = fold(one.name or "")
+        if sending is None:
+            store.add(connection, owner, one, words)
+            return one
+        one = msgspec.structs.replace(one, origin=sending)
+        begun = store.begun_since(connection, owner, sending, self._now_ns() - SEND_KEY_NS)
+        if begun is None:
+            with suppress(IntegrityError), connection.begin_nested():
+                store.add(connection, owner, one, words)
+                return one
+            # The same sending, begun at the same moment in another transaction, which is over by now.
+            begun = store.begun_since(connection, owner, sending, 0)
+        raise already_sent(begun)
 
     def copied(self, entries: Sequence[Entry]) -> list[Entry]:
         """The same path with ids of its own."""
@@ -233,8 +235,11 @@ def _ids(entries: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(one.entry_id for one in entries)
 
 
-def already_sent() -> Conflict:
-    return Conflict("this was sent before and is being answered; read the conversation again", code="already_sent")
+def already_sent(conversation_id: str | None) -> Conflict:
+    """Says where it went, for whoever lost the first answer; None when that was deleted at this very moment."""
+    details = {"conversation_id": conversation_id} if conversation_id else {}
+    message = "this was sent before and is being answered; read the conversation again"
+    return Conflict(message, code="already_sent", details=details)
 
 
 def project_instructions(connection: Connection, owner: Owner, project_id: str | None) -> str:

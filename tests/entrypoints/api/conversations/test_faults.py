@@ -60,8 +60,9 @@ async def test_a_second_sending_of_the_same_turn_is_refused(client: httpx2.Async
 async def test_a_conversation_is_not_begun_twice(client: httpx2.AsyncClient) -> None:
     body, headers = {"model": "fake", "inputs": "once"}, {"idempotency-key": "first"}
     both = [asyncio.create_task(client.post("/v1/conversations", json=body, headers=headers)) for _ in range(2)]
-    statuses = sorted([(await one).status_code for one in both])
-    assert statuses == [200, 409]
+    answered, refused = sorted([await one for one in both], key=lambda one: one.status_code)
+    assert (answered.status_code, refused.status_code) == (200, 409)
+    assert refused.json()["conversation_id"] == answered.json()["conversation_id"]
     assert len((await client.get("/v1/conversations")).json()) == 1
 
 
@@ -78,6 +79,7 @@ async def test_a_restart_is_not_made_twice_and_a_refused_one_may_be_sent_again(
     answers = sorted([await one for one in both], key=lambda one: one.status_code)
     assert [one.status_code for one in answers] == [200, 409]
     assert answers[1].json()["code"] == "already_sent"
+    assert answers[1].json()["conversation_id"] == answers[0].json()["conversation_id"]
     assert len((await client.get("/v1/conversations")).json()) == 2
 
 
