@@ -7,7 +7,7 @@ import { defineConfig, type Plugin } from 'vite';
 // Where a build takes shape; scripts/finish.js puts it in its place when it is whole.
 const MAKING = 'dist';
 const SHELL =
-  /node_modules\/(svelte|esm-env|clsx)\/|\/src\/(App|router|api|shell|parts|account\/(SignIn|Join|Doorway|refusal)|i18n\/(index|named)|theme\/)/;
+  /node_modules\/(svelte|esm-env|clsx)\/|\/src\/(App|router|api|shell|parts|account\/(SignIn|Join|Doorway|refusal)|i18n\/(index|named|refusals)|theme\/)/;
 const BOOT = 'src/theme/boot.js';
 
 /**
@@ -89,6 +89,8 @@ export default defineConfig({
   },
   server: {
     host: '127.0.0.1',
+    // A test reads the catalogue that the server is shipped with.
+    fs: { allow: ['.', '../src/tramontane/records/catalog'] },
     proxy: Object.fromEntries(
       ['/web', '/v1', '/openai'].map((path) => [path, process.env.TRAMONTANE_URL ?? 'http://127.0.0.1:8400']),
     ),

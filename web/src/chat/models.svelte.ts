@@ -51,7 +51,7 @@ function talks(model: Model): boolean {
 }
 
 export function goodFor(model: Model): string {
-  return (purposes(model).join(', ') || told('model', model)?.words) ?? '';
+  return (purposes(model).join(', ') || told(model.description)?.words) ?? '';
 }
 
 export const catalogue = new Catalogue();

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import shipped from '../../../src/tramontane/records/catalog/catalogue.toml?raw';
 import en from './en/index';
 import fr, { told as frenchCatalogue } from './fr/index';
 import { filled, formatAgo, formatBytes, setLanguage, t, tn, told } from './index.svelte';
@@ -40,6 +41,12 @@ describe('the two languages', () => {
       for (const [key, text] of Object.entries(words)) expect(text, key).not.toMatch(/\s…/);
   });
 
+  it('know all that the shipped catalogue says, and nothing else', () => {
+    const said = [...shipped.matchAll(/^(?:description|summary) = "(.+)"$/gm)].map((found) => found[1]);
+    expect(said.length).toBeGreaterThan(40);
+    expect(Object.keys(frenchCatalogue).sort()).toEqual([...new Set(said)].sort());
+  });
+
   it('are used: every key of ours stands in the source', () => {
     const files = import.meta.glob<string>(['../**/*.{ts,svelte}', '!../**/*.test.ts'], {
       query: '?raw',
@@ -66,15 +73,19 @@ describe('words', () => {
     expect(filled('{a} {b} {c}', { a: '{b}', b: 2 })).toBe('{b} 2 {c}');
   });
 
-  it('say what the catalogue says, by name, and leave what it does not know in its own', async () => {
-    const known = { name: 'qwen3-4b', description: 'Qwen3 4B, can think before it answers.' };
-    const own = { name: 'harbour', description: 'Knows the tides.' };
-    expect(told('model', known)).toEqual({ words: 'Qwen3 4B, peut réfléchir avant de répondre.' });
-    expect(told('model', own)).toEqual({ words: 'Knows the tides.', lang: 'en' });
-    expect(told('licence', { name: 'MIT License', summary: 'Any use.' })?.words).toMatch(/^Tout usage/);
-    expect(told('model', { name: 'constructor', description: null })).toBeNull();
+  it('say what the shipped catalogue says, and leave other words in their own language', async () => {
+    const shipped = 'Qwen3 4B, can think before it answers.';
+    expect(told(shipped)).toEqual({ words: 'Qwen3 4B, peut réfléchir avant de répondre.' });
+    expect(told('Any use, changes and redistribution with the notice kept.')?.words).toMatch(/^Tout usage/);
+    // An installed model may bear a shipped name and come from elsewhere.
+    expect(told('Our Qwen, trained on the tides.')).toEqual({
+      words: 'Our Qwen, trained on the tides.',
+      lang: 'en',
+    });
+    expect(told('constructor')).toEqual({ words: 'constructor', lang: 'en' });
+    expect(told(null)).toBeNull();
     await setLanguage('en');
-    expect(told('model', known)).toEqual({ words: known.description, lang: 'en' });
+    expect(told(shipped)).toEqual({ words: shipped, lang: 'en' });
     await setLanguage('fr');
   });
 

@@ -82,18 +82,13 @@ export function translated(key: string): string | null {
 }
 
 /**
- * What the catalogue says of a model or a licence, in the page's language where the shipped catalogue knows the name, else
- * in the server's own words, which are English.
+ * What the catalogue says of a model or a licence, in the page's language where these are the words of the shipped
+ * catalogue; else in the server's own, which are taken for English.
  */
-export function told(
-  kind: 'model' | 'licence',
-  one: { name: string; description?: string | null; summary?: string },
-): { words: string; lang?: Language } | null {
-  const key = `${kind}.${one.name}`;
-  const own = one.description || one.summary;
-  if (!own) return null;
-  const here = Object.hasOwn(tongue.told, key) ? tongue.told[key] : undefined;
-  return here === undefined ? { words: own, lang: 'en' } : { words: here };
+export function told(words: string | null | undefined): { words: string; lang?: Language } | null {
+  if (!words) return null;
+  const here = Object.hasOwn(tongue.told, words) ? tongue.told[words] : undefined;
+  return here === undefined ? { words, lang: 'en' } : { words: here };
 }
 
 /** The plural form of `key` for `count`, which also stands in `{count}`. */

@@ -7,5 +7,7 @@ import studio from './studio.json';
 import { typeset } from './typeset';
 
 export default named({ common, account, chat, studio }, typeset);
-/** What the shipped catalogue says in English, by `model.` or `licence.` and the name. */
-export const told = named(catalogue, typeset);
+/** What the shipped catalogue says, by its English words: an entry of the same name may say something else. */
+export const told = Object.fromEntries(
+  Object.entries(catalogue).map(([english, french]) => [english, typeset(french)]),
+);

@@ -64,7 +64,7 @@ export function listed(models: readonly Model[], filter: Filter, search: string)
         model.name,
         model.family ?? '',
         model.description ?? '',
-        told('model', model)?.words ?? '',
+        told(model.description)?.words ?? '',
         ...model.aliases,
       ].some((text) => text.toLowerCase().includes(wanted)),
     )
