@@ -5,8 +5,8 @@
 import { ApiError } from '../api/errors';
 import { session } from '../api/session.svelte';
 import type { Content, Conversation, ConversationEvent, Entry } from '../api/types';
+import { whenIdle } from '../idle';
 import { asked, type Turn } from './asking';
-import { whenIdle } from '../parts/idle';
 import { answer, conversations, type Change, type CompletionArgs } from './calls';
 import { foundAgain } from './finding';
 import { list } from './list.svelte';

@@ -24,7 +24,14 @@ function run(): void {
   planned = false;
   const due = [...waiting];
   waiting.clear();
-  for (const act of due) act();
+  for (const act of due) {
+    try {
+      act();
+    } catch (error) {
+      // Those that wait beside it have no part in it.
+      reportError(error);
+    }
+  }
 }
 
 /** Calls `act` once, when there is time; what is given back calls it off. */
