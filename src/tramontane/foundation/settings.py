@@ -100,7 +100,8 @@ class AssistantSettings(_Section):
     """What people keep."""
 
     max_kept_bytes: Positive = Field(
-        default=2_000_000_000, description="of one person's conversations in a workspace, files included"
+        default=2_000_000_000,
+        description="of one person's conversations, projects and shortcuts in a workspace, files included",
     )
 
 

@@ -14,8 +14,7 @@ from tramontane.features.assistant.nouns import Entry, Owner
 from tramontane.features.assistant.tables import share
 from tramontane.foundation.errors import Conflict, NotFound
 from tramontane.foundation.ids import new_id
-from tramontane.records.access.standing import still_there
-from tramontane.records.access.store import person, service_key
+from tramontane.records.access.standing import name_of, still_there
 
 NO_SHARE = "there is no shared conversation of that id, or it is no longer shared"
 
@@ -38,7 +37,8 @@ def add(connection: Connection, owner: Owner, conversation_id: str, now_ns: int)
     if one.head_entry_id is None:
         raise Conflict("there is nothing in this conversation to share yet")
     name = one.name or one.preview or "…"
-    made = Share(new_id("share"), conversation_id, _owner_name(connection, owner), name, one.head_entry_id, now_ns)
+    by = name_of(connection, owner.organisation_id, owner.workspace_id, owner.owner_id)
+    made = Share(new_id("share"), conversation_id, by, name, one.head_entry_id, now_ns)
     connection.execute(insert(share), {**msgspec.structs.asdict(owner), **msgspec.structs.asdict(made)})
     return made
 
@@ -74,13 +74,3 @@ def _stands() -> ColumnElement[bool]:
     """Asked with every look, so that no way out of a workspace can forget it."""
     columns = share.c
     return still_there(columns.organisation_id, columns.workspace_id, columns.owner_id, columns.created_ns)
-
-
-def _owner_name(connection: Connection, owner: Owner) -> str:
-    """The person's name, else that of the key."""
-    where = (person.c.organisation_id == owner.organisation_id, person.c.person_id == owner.owner_id)
-    name = connection.execute(select(person.c.name).where(*where)).scalar_one_or_none()
-    if name is None:
-        of_key = (*store.inside(service_key, owner), service_key.c.key_id == owner.owner_id)
-        name = connection.execute(select(service_key.c.name).where(*of_key)).scalar_one_or_none()
-    return str(name or "")

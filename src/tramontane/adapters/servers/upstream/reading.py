@@ -123,7 +123,7 @@ class ChunkReader:
         self.done = False
         self._open = set(range(count))
         self._prefix = prefix
-        self._thoughts = {index: LeadingThoughts(index) for index in range(count)} if thinks and not prefix else {}
+        self._thoughts = {index: LeadingThoughts(index) for index in range(count)} if thinks else {}
         self._reasoning_tokens = 0
         self._begun: set[int] = set()
         self._calls: dict[tuple[int, int], _Call] = {}
