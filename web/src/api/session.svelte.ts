@@ -3,9 +3,9 @@ import { setLanguage } from '../i18n/index.svelte';
 import { dismissAll } from '../parts/toast.svelte';
 import { setTheme } from '../theme/theme.svelte';
 import { api, ApiError, useCsrf, whenSignedOut } from './client';
-import { forgetFiles } from './files';
 import { forgetDrafts } from './kept';
 import type { Person, Role, SessionAnswer, SignedIn } from './types';
+import { forgetFiles } from './unsent_files';
 
 type Status = 'loading' | 'signed-out' | 'signed-in' | 'unreachable';
 

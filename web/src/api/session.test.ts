@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import * as files from './files';
+import * as files from './unsent_files';
 import { draftsKey } from './kept';
 import { applySession, session, signOut } from './session.svelte';
 import type { SessionAnswer } from './types';

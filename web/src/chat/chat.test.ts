@@ -255,7 +255,7 @@ describe('a chat', () => {
     said.stream = [{ ...started, input_entry_ids: [], output_entry_id: 'a2' }, done];
     await one.regenerate(one.path[1]!, 'other');
     expect(said.sent[0]?.body).toMatchObject({ inputs: [], from_entry_id: 'q1', model: 'other' });
-    expect(one.tree.siblings(one.tree.get('a2')!).ids).toEqual(['a1', 'a2']);
+    expect(one.tree.siblings(one.tree.get('a2')!)).toEqual(['a1', 'a2']);
     said.stream = [{ ...started, input_entry_ids: ['q2'], output_entry_id: 'a3' }, done];
     await one.edit(one.path[0]!, 'Other');
     expect(said.sent[1]?.body).toMatchObject({ from_entry_id: 'root' });

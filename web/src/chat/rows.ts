@@ -56,7 +56,7 @@ function rowOf(
 }
 
 function versionsOf(tree: EntryTree, entry: Entry): readonly string[] {
-  const { ids } = tree.siblings(entry);
+  const ids = tree.siblings(entry);
   return ids.length > 1 ? ids : ALONE;
 }
 

@@ -32,8 +32,8 @@ describe('the tree of a conversation', () => {
   });
 
   it('knows brothers and where switching to one leads', () => {
-    expect(tree.siblings(entries[4]!)).toEqual({ position: 1, ids: ['a2', 'a2b'] });
-    expect(tree.siblings(entries[2]!)).toEqual({ position: 0, ids: ['q2', 'q2b'] });
+    expect(tree.siblings(entries[4]!)).toEqual(['a2', 'a2b']);
+    expect(tree.siblings(entries[2]!)).toEqual(['q2', 'q2b']);
     expect(tree.leafUnder('q2')).toBe('a2b');
     expect(tree.leafUnder('q2b')).toBe('a3');
     expect(tree.newestLeaf()).toBe('a3');

@@ -4,11 +4,6 @@
  */
 import type { Entry } from '../api/types';
 
-export interface Sibling {
-  position: number;
-  ids: readonly string[];
-}
-
 export interface TreeRow {
   entry: Entry;
   /** Columns to the right of the trunk. */
@@ -59,11 +54,11 @@ export class EntryTree {
     return path.reverse();
   }
 
-  siblings(entry: Entry): Sibling {
-    const ids = this.childrenOf(this.parentOf(entry))
+  /** Those of its kind that hang where it does, itself among them. */
+  siblings(entry: Entry): string[] {
+    return this.childrenOf(this.parentOf(entry))
       .filter((one) => one.type === entry.type)
       .map((one) => one.id);
-    return { position: ids.indexOf(entry.id), ids };
   }
 
   /** The end of the newest branch through `id`: where one arrives when switching to it. */

@@ -73,8 +73,8 @@ function wordsAlone(text: string): DocumentFragment | null {
 
 /** Nodes for a block. `definitions` are the lines of the reference links it may name. */
 export function renderMarkdown(text: string, definitions: readonly string[] = []): DocumentFragment {
-  const plain = definitions.length === 0 ? wordsAlone(text) : null;
-  if (plain) return plain;
+  const paragraph = definitions.length === 0 ? wordsAlone(text) : null;
+  if (paragraph) return paragraph;
   return sanitise(markdownHtml(definitions.length ? `${text}\n\n${definitions.join('\n')}` : text));
 }
 

@@ -2,7 +2,7 @@
  * The files that wait with a question that is being written, chat by chat, also over a reload. Knows nothing of words and
  * of sending.
  */
-import type { KeptFiles } from '../../api/files';
+import type { KeptFiles } from '../../api/unsent_files';
 import { formatBytes, t } from '../../i18n/index.svelte';
 import {
   attach,

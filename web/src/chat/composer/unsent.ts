@@ -1,6 +1,6 @@
 /** What was written for a conversation and not sent goes with it. */
-import { KeptFiles } from '../../api/files';
 import { session } from '../../api/session.svelte';
+import { KeptFiles } from '../../api/unsent_files';
 import { browserStorage, Drafts } from '../drafts';
 
 export function forgetUnsent(conversation: string): void {

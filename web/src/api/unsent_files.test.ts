@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { givingWay, KeptFiles } from './files';
+import { givingWay, KeptFiles } from './unsent_files';
 
 const standing = (conversation: string, at: number, size: number) => ({ conversation, at, size });
 

@@ -81,14 +81,11 @@ async function within(mode: IDBTransactionMode, work: (store: IDBObjectStore) =>
 
 const all = (person: string) => IDBKeyRange.bound([person], [person, []]);
 
-export class KeptFiles<File extends Sized> {
-  constructor(
-    private readonly person: string,
-    private readonly now: () => number = Date.now,
-  ) {}
+export class KeptFiles<Kept extends Sized> {
+  constructor(private readonly person: string) {}
 
   /** Those of one conversation; none where nothing was kept or storage is shut. */
-  async read(conversation: string): Promise<File[]> {
+  async read(conversation: string): Promise<Kept[]> {
     let found: Row | undefined;
     try {
       await within('readonly', (store) => {
@@ -98,11 +95,11 @@ export class KeptFiles<File extends Sized> {
     } catch {
       return [];
     }
-    return (found?.files ?? []) as File[];
+    return (found?.files ?? []) as Kept[];
   }
 
   /** Keeps these in place of what was there; none takes them away. False when they are not kept. */
-  async keep(conversation: string, files: readonly File[]): Promise<boolean> {
+  async keep(conversation: string, files: readonly Kept[]): Promise<boolean> {
     const size = files.reduce((sum, one) => sum + one.size, 0);
     const fits = size <= MOST_KEPT_BYTES;
     try {
@@ -110,7 +107,7 @@ export class KeptFiles<File extends Sized> {
         store.delete([this.person, conversation]);
         if (files.length === 0 || !fits) return;
         this.#makeRoom(store, size, () => {
-          const row: Row = { person: this.person, conversation, at: this.now(), size, files: [...files] };
+          const row: Row = { person: this.person, conversation, at: Date.now(), size, files: [...files] };
           store.put(row);
         });
       });
