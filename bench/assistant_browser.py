@@ -19,7 +19,7 @@ from tests.browser.frames import frames_per_second
 from tests.browser.long_conversation import imported
 from tests.browser.pages import settled
 from tests.browser.people import Person, first_administrator
-from tests.browser.scripted_server import ScriptedServer, scripted_server
+from tests.fakes.scripted_server import ScriptedServer, scripted_server
 from tests.e2e.platform import Platform, serving
 
 from bench.parts import command

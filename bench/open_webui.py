@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.chat import MODEL
 from tests.browser.chromium import chromium
 from tests.browser.frames import frames_per_second
-from tests.browser.scripted_server import ScriptedServer, scripted_server
+from tests.fakes.scripted_server import ScriptedServer, scripted_server
 
 from bench import assistant
 from bench.assistant_browser import API_FIRST_WORD, LOADED, LONG, PAINT, PAIRS, TOKENS_PER_S, WATCH_MS

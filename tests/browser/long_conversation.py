@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tests.browser.people import Person
-from tests.browser.scripted_server import PARAGRAPH
+from tests.fakes.scripted_server import PARAGRAPH
 
 
 def imported(person: Person, messages: int) -> str:

@@ -8,9 +8,10 @@ from itertools import count
 from typing import Any
 
 import httpx2
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, Page
 from tests.browser.watch import Watch
 from tests.e2e.platform import Platform
+from tests.waiting import wait_until
 
 LINK = re.compile(r"/join#([\w-]{43})")
 PASSWORD = "four plain words here"
@@ -31,6 +32,10 @@ class Person:
         answer = self.client.request(method, path, timeout=60, **more)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
+
+    def until_signed_out(self) -> None:
+        """Wait until their own session is over: one may be believed for the moment it is kept in memory."""
+        wait_until(lambda: not self.call("GET", "/web/session")["signed_in"])
 
     @contextmanager
     def window(self, browser: Browser, **options: Any) -> Iterator[BrowserContext]:
@@ -62,6 +67,12 @@ def window(
         watch.clean()
     finally:
         context.close()
+
+
+def until_signed_out(page: Page) -> None:
+    """Wait until the session of this page's window is over at the server, without the page noticing."""
+    headers = {"sec-fetch-site": "same-origin"}
+    wait_until(lambda: not page.context.request.get("/web/session", headers=headers).json()["signed_in"])
 
 
 def joined(platform: Platform, secret: str, name: str = "") -> Person:

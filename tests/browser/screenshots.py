@@ -17,8 +17,8 @@ from tests.browser.chat import MODEL
 from tests.browser.chromium import chromium
 from tests.browser.pages import PAGES, furnish
 from tests.browser.people import Person, first_administrator, invited, window
-from tests.browser.scripted_server import scripted_server
 from tests.e2e.platform import Platform, run, serving
+from tests.fakes.scripted_server import scripted_server
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}

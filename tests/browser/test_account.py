@@ -60,9 +60,7 @@ def test_signing_out_and_in_again_and_a_wrong_password(browser: Browser, person:
 def test_a_session_ended_elsewhere_asks_to_sign_in_and_keeps_what_was_typed(person: Person, chat: Chat) -> None:
     chat.field.fill("not yet sent")
     person.call("POST", "/web/sign-out-everywhere")
-    # A session may be believed for the moment it is kept in memory.
-    while person.call("GET", "/web/session")["signed_in"]:
-        chat.page.wait_for_timeout(100)
+    person.until_signed_out()
     chat.field.press("Enter")
     page = chat.page
     expect(page.get_by_text(say("account.ended"))).to_be_visible()

@@ -7,7 +7,7 @@ import zlib
 from playwright.sync_api import Browser, FilePayload, expect
 from tests.browser.chat import MODEL, Chat
 from tests.browser.people import Person
-from tests.browser.scripted_server import SEER, ScriptedServer
+from tests.fakes.scripted_server import SEER, ScriptedServer
 
 
 def _png(size: int = 8) -> bytes:

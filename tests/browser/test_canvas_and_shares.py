@@ -8,8 +8,8 @@ from playwright.sync_api import Browser, expect
 from tests.browser.chat import Chat
 from tests.browser.hostile import PREVIEW
 from tests.browser.people import Person, window
-from tests.browser.scripted_server import ScriptedServer
 from tests.browser.watch import Watch
+from tests.fakes.scripted_server import ScriptedServer
 
 
 def test_a_page_in_the_canvas_reaches_nothing_outside_itself(

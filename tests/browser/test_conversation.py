@@ -1,11 +1,12 @@
 """A conversation in a real browser: streaming, stop, versions and branches, the tree, drafts, two tabs, double sends."""
 
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 from playwright.sync_api import Browser, expect
 from tests.browser.chat import MODEL, Chat
 from tests.browser.people import Person
-from tests.browser.scripted_server import SEER, ScriptedServer
+from tests.fakes.scripted_server import SEER, ScriptedServer
+from tests.waiting import wait_until
 
 # What the last answer held at each frame, as far as it changed.
 WATCH_GROWTH = """() => {
@@ -21,15 +22,22 @@ WATCH_GROWTH = """() => {
 
 def test_the_answer_grows_while_it_is_written(chat: Chat) -> None:
     chat.page.evaluate(WATCH_GROWTH)
-    assert "word39" in chat.ask("slow:40").inner_text()
+    chat.send("slow:4000")
+    answer = chat.answers.last
+    expect(answer).to_contain_text("word0 ")
+    for _ in range(3):
+        written = answer.inner_text().count("word")
+        expect(answer).to_contain_text(f"word{written + 3} ")
+    expect(answer).to_have_attribute("aria-busy", "true")
+    chat.button("chat.stop").click()
+    chat.finished()
     grown = chat.page.evaluate("window.grown")
-    assert len(grown) >= 10, grown
-    assert grown == sorted(grown)
+    assert len(grown) > 1 and grown == sorted(grown), grown
 
 
 def test_stop_keeps_what_came_and_ends_the_computing(chat: Chat, scripted: ScriptedServer) -> None:
-    cancelled = scripted.cancelled
-    chat.send("slow:2000")
+    question = "slow:2000 until it is stopped"
+    chat.send(question)
     expect(chat.answers.last).to_contain_text("word5")
     chat.button("chat.stop").click()
     answer = chat.finished()
@@ -38,7 +46,9 @@ def test_stop_keeps_what_came_and_ends_the_computing(chat: Chat, scripted: Scrip
     chat.page.reload()
     expect(chat.answers.last).to_contain_text("word5")
     expect(chat.answers.last).to_contain_text(chat.word("chat.stopped"))
-    assert scripted.cancelled == cancelled + 1
+    # It notices when it writes the next word.
+    wait_until(lambda: question in scripted.cancelled)
+    assert scripted.asked.count(question) == 1
 
 
 def test_another_answer_and_back_to_the_one_before(chat: Chat, person: Person) -> None:
@@ -139,21 +149,47 @@ def test_a_double_click_on_send_sends_once(chat: Chat, scripted: ScriptedServer)
     assert [one for one in scripted.asked[asked:] if one == "only once, please"] == ["only once, please"]
 
 
-def test_two_tabs_on_one_conversation_show_the_same(chat: Chat) -> None:
+def test_two_tabs_on_one_conversation_show_the_same(chat: Chat, scripted: ScriptedServer) -> None:
     chat.ask("from the first tab")
     other = Chat(chat.page.context.new_page()).open(f"/chat/{chat.kept()}")
     expect(other.answers).to_have_count(1)
     other.ask("from the second tab")
     expect(chat.answers).to_have_count(2)
     expect(chat.answers.last).to_contain_text("from the second tab")
-    # Both write at once: the first answer goes on, the second question comes back with the reason.
-    other.send("slow:60")
-    expect(other.answers.last).to_contain_text("word2")
-    chat.send("at the same time")
-    expect(chat.field).to_have_value("at the same time")
-    expect(other.finished()).to_contain_text("word59")
-    chat.page.reload()
-    expect(chat.answers.last).to_contain_text("word59")
+    # While the second tab is answered the first one knows it, and shows the answer once it is there.
+    question = "held:20 in the second tab"
+    other.send(question)
+    expect(other.answers.last).to_contain_text("word19")
+    expect(chat.answers).to_have_count(3)
+    expect(chat.button("chat.stop")).to_be_visible()
+    scripted.released.add(question)
+    expect(other.finished()).to_contain_text("word19")
+    expect(chat.finished()).to_contain_text("word19")
+
+
+def test_a_question_beside_an_answer_one_did_not_know_of_comes_back_with_the_reason(
+    chat: Chat, person: Person, scripted: ScriptedServer
+) -> None:
+    """Another device of the same person: no tab tells this one about it."""
+    chat.ask("from the page")
+    question, mine = "held:20 from elsewhere", "at the same time"
+    body = {"inputs": question, "stream": False}
+    with ThreadPoolExecutor(1) as pool:
+        elsewhere = pool.submit(person.call, "POST", f"/v1/conversations/{chat.kept()}", json=body)
+        try:
+            wait_until(lambda: question in scripted.asked)
+            chat.send(mine)
+            expect(chat.page.get_by_text(chat.word("common.error.answer_running"))).to_be_visible()
+            expect(chat.field).to_have_value(mine)
+        finally:
+            scripted.released.add(question)
+        elsewhere.result(60)
+    expect(chat.answers).to_have_count(2)
+    expect(chat.finished()).to_contain_text("word19")
+    assert mine not in scripted.asked
+    chat.field.press("Enter")
+    expect(chat.answers).to_have_count(3)
+    expect(chat.finished()).to_contain_text(f"You said: {mine}")
 
 
 def test_a_failed_answer_says_so_and_one_can_ask_again(chat: Chat) -> None:
@@ -194,7 +230,8 @@ def test_renaming_pinning_archiving_and_deleting(chat: Chat, person: Person) -> 
     expect(chat.page.get_by_role("link", name="Rivers")).to_have_count(0)
     chat.page.goto("/")
     expect(chat.page.get_by_text(chat.word("chat.noChats"))).to_be_visible()
-    assert person.call("GET", "/v1/conversations") == []
+    # The page sends the deletion as it leaves and waits for nothing.
+    wait_until(lambda: person.call("GET", "/v1/conversations") == [])
 
 
 def test_a_deleted_conversation_is_gone_though_the_page_is_closed_before_the_undo_ends(
@@ -204,15 +241,11 @@ def test_a_deleted_conversation_is_gone_though_the_page_is_closed_before_the_und
     chat.kept()
     chat.button("chat.chatMenu").click()
     chat.item("common.delete").click()
-    expect(chat.page.get_by_text(chat.word("chat.deleted"))).to_be_visible()
+    # A note with a pointer on it waits: nothing but the closing can send the deletion.
+    chat.button("common.undo").hover()
     assert len(person.call("GET", "/v1/conversations")) == 1
-    other = chat.page.context.new_page()
     chat.page.close(run_before_unload=True)
-    # Half of what the undo lasts: nothing but the closing can have sent it.
-    end = time.monotonic() + 4
-    while person.call("GET", "/v1/conversations") and time.monotonic() < end:
-        other.wait_for_timeout(100)
-    assert person.call("GET", "/v1/conversations") == []
+    wait_until(lambda: person.call("GET", "/v1/conversations") == [])
 
 
 def test_search_finds_words_of_an_answer_and_opens_it_there(chat: Chat, browser: Browser) -> None:

@@ -5,9 +5,16 @@ import re
 from playwright.sync_api import Locator, expect
 from tests.browser.chat import Chat
 from tests.browser.people import Person
-from tests.browser.scripted_server import ScriptedServer
+from tests.fakes.scripted_server import ScriptedServer
 
 WORD = "quokka"
+# Where the entry is, again and again: what stands above it is laid out late and may push it away once more.
+RESTS_AT_THE_TOP = """() => {
+  const top = document.querySelector('article.found').getBoundingClientRect().top
+    - document.querySelector('.scroller').getBoundingClientRect().top;
+  window.rested = -20 < top && top < 60 ? (window.rested ?? 0) + 1 : 0;
+  return window.rested >= 20 && !(window.rested = 0);
+}"""
 
 
 def hit(chat: Chat, word: str) -> Locator:
@@ -40,12 +47,7 @@ def stands_out(chat: Chat) -> None:
     expect(found(chat)).to_have_count(1)
     expect(found(chat)).to_contain_text(f"The {WORD} lives")
     expect(found(chat)).to_be_in_viewport()
-    chat.page.wait_for_timeout(500)
-    top = chat.page.evaluate(
-        """() => document.querySelector('article.found').getBoundingClientRect().top
-            - document.querySelector('.scroller').getBoundingClientRect().top"""
-    )
-    assert -20 < top < 60, top
+    chat.page.wait_for_function(RESTS_AT_THE_TOP, polling=50)
     expect(chat.questions.first.get_by_text("1/2")).to_be_visible()
 
 

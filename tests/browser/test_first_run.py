@@ -12,6 +12,7 @@ from tests.browser.words import say
 from tests.e2e.platform import Platform, serving
 from tests.fakes.hub import FakeHub, running_hub
 from tests.fakes.tiny_chat import tiny_chat
+from tests.waiting import wait_until
 
 FETCHED = "smollm2-360m-instruct"
 REPOSITORY = "HuggingFaceTB/SmolLM2-360M-Instruct"
@@ -58,8 +59,7 @@ def test_a_model_is_fetched_stopped_fetched_again_and_asked(
         bar = wanted.get_by_role("progressbar")
         expect(bar).to_have_accessible_name(re.compile(f"{FETCHED}.*{say('studio.stage.fetching')}"))
         expect(wanted).to_contain_text(re.compile(r"\d.* of .*\d"))
-        while not any(path == WEIGHTS for path, _ in hub.served):
-            page.wait_for_timeout(50)
+        wait_until(lambda: any(path == WEIGHTS for path, _ in hub.served))
         wanted.get_by_role("button", name=say("account.stop")).click()
         expect(download).to_be_visible(timeout=BUSY_MS)
         expect(bar).to_have_count(0)

@@ -9,7 +9,7 @@ from tests.browser.chat import Chat
 from tests.browser.hostile import ALL, FAR, MARKUP, SCRIPT
 from tests.browser.pages import settled
 from tests.browser.people import Person
-from tests.browser.scripted_server import ScriptedServer
+from tests.fakes.scripted_server import ScriptedServer
 
 HOSTILE_NAME = "<img src=x onerror='window.harmed=1;alert(1)'>"
 

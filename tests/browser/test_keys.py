@@ -10,7 +10,7 @@ import httpx2
 from playwright.sync_api import Browser, expect
 from tests.browser.chat import Chat
 from tests.browser.people import Person
-from tests.browser.scripted_server import MODEL, SEER
+from tests.fakes.scripted_server import MODEL, SEER
 
 NOT_HERE = "smollm2-360m-instruct"
 

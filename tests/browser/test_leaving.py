@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import expect
 from tests.browser.chat import Chat
 from tests.browser.kept import unsent_files
-from tests.browser.scripted_server import SEER
+from tests.fakes.scripted_server import SEER
 
 NOTES = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"nine metres"}
 OTHER = {"name": "other.txt", "mimeType": "text/plain", "buffer": b"ten metres"}

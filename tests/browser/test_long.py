@@ -1,17 +1,35 @@
-"""Long conversations stay usable: a thousand messages, an answer of 200 kB, an answer at 200 tokens a second.
+"""Long conversations stay usable: a thousand messages, an answer of 200 kB, an answer that comes fast.
 
-Frames are compared with the display's own rate on the same machine in the same minute, with much room: this says that
-nothing is broken; how smooth it is, the benchmark says.
+The page draws and does what one asks of it while an answer is written that has no end; how smooth that is, the benchmark says.
 """
 
 from playwright.sync_api import Browser, expect
 from tests.browser.chat import Chat
-from tests.browser.frames import ratio_to_display
 from tests.browser.long_conversation import imported
 from tests.browser.people import Person
-from tests.browser.scripted_server import PARAGRAPH, ScriptedServer
+from tests.fakes.scripted_server import PARAGRAPH
+from tests.waiting import wait_until
 
-LEAST_SHARE = 0.25
+ENDLESS = "paced:200000"
+# Two frames: what was changed before the first is on the screen with the second.
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def types_while_it_grows(chat: Chat) -> None:
+    """Words of one's own appear in the field and words of the answer above it."""
+    answer = chat.answers.last
+    before = len(answer.text_content() or "")
+    chat.field.press_sequentially("typed meanwhile")
+    expect(chat.field).to_have_value("typed meanwhile")
+    chat.page.evaluate(DRAWN)
+    wait_until(lambda: len(answer.text_content() or "") > before)
+
+
+def stop(chat: Chat) -> None:
+    """It was still being written; now it ends at once."""
+    expect(chat.answers.last).to_have_attribute("aria-busy", "true")
+    chat.button("chat.stop").click()
+    expect(chat.finished()).to_contain_text(chat.word("chat.stopped"))
 
 
 def test_a_thousand_messages(browser: Browser, person: Person) -> None:
@@ -21,18 +39,22 @@ def test_a_thousand_messages(browser: Browser, person: Person) -> None:
         expect(chat.answers).to_have_count(500)
         expect(chat.answers.last).to_contain_text("answer 499")
         expect(chat.answers.last).to_be_in_viewport()
-        chat.send("paced:600")
-        expect(chat.answers.last).to_have_attribute("aria-busy", "true")
-        rate, share = ratio_to_display(chat.page)
-        print(f"1,000 messages, streaming: {rate:.0f} frames/s, {share:.2f} of the display's rate")
-        assert share > LEAST_SHARE
+        chat.send(ENDLESS)
+        expect(chat.answers).to_have_count(501)
+        types_while_it_grows(chat)
         # A wheel, not a script: only a person lets go of the end of an answer that grows.
         chat.answers.last.hover()
-        while chat.answers.first.bounding_box()["y"] < 0:  # type: ignore[index]
+
+        def at_the_beginning() -> bool:
             chat.page.mouse.wheel(0, -200_000)
-            chat.page.wait_for_timeout(50)
+            chat.page.evaluate(DRAWN)
+            box = chat.answers.first.bounding_box()
+            return box is not None and box["y"] >= 0
+
+        wait_until(at_the_beginning)
         expect(chat.answers.first).to_be_in_viewport()
         expect(chat.answers.first.locator("table")).to_be_visible()
+        stop(chat)
 
 
 def test_an_answer_of_200_kilobytes(chat: Chat) -> None:
@@ -41,9 +63,6 @@ def test_an_answer_of_200_kilobytes(chat: Chat) -> None:
     expect(chat.answers.last).to_contain_text("tramontane")
     chat.field.press_sequentially("typed while it is long")
     expect(chat.field).to_have_value("typed while it is long")
-    rate, share = ratio_to_display(chat.page, 1000)
-    print(f"200 kB answer, at rest: {rate:.0f} frames/s, {share:.2f} of the display's rate")
-    assert share > LEAST_SHARE
     # All of it is there to be found, and only what is near is laid out with colours and buttons.
     parts = 200_000 // len(PARAGRAPH)
     answer = chat.answers.last
@@ -54,12 +73,8 @@ def test_an_answer_of_200_kilobytes(chat: Chat) -> None:
     expect(answer.locator(".code").nth(-20)).to_be_attached()
 
 
-def test_frames_while_streaming_at_200_tokens_a_second(chat: Chat, scripted: ScriptedServer) -> None:
-    scripted.tokens_per_s = 200.0
-    chat.send("paced:2000")
+def test_an_answer_that_comes_fast(chat: Chat) -> None:
+    chat.send(ENDLESS)
     expect(chat.answers.last).to_contain_text("tramontane")
-    rate, share = ratio_to_display(chat.page)
-    print(f"200 tokens/s: {rate:.0f} frames/s, {share:.2f} of the display's rate")
-    assert share > LEAST_SHARE
-    chat.button("chat.stop").click()
-    chat.finished()
+    types_while_it_grows(chat)
+    stop(chat)

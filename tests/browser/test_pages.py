@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from tests.browser.pages import PAGES, Shown, furnish
 from tests.browser.people import Person, window
-from tests.browser.scripted_server import ScriptedServer
+from tests.fakes.scripted_server import ScriptedServer
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

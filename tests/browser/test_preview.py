@@ -25,7 +25,7 @@ from tests.browser.outside import (
     plain_site,
 )
 from tests.browser.people import Person
-from tests.browser.scripted_server import ScriptedServer
+from tests.fakes.scripted_server import ScriptedServer
 
 # Long against what a browser takes to connect: the unfenced page is given as long and reaches everything.
 SETTLE_MS = 3000

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.chat import Chat
-from tests.browser.people import PASSWORD, Person, window
+from tests.browser.people import PASSWORD, Person, until_signed_out, window
 from tests.browser.words import say
 
 FRESH = "five other plain words"
@@ -34,7 +34,7 @@ def test_a_new_password_ends_the_other_sessions_and_is_the_one_that_works(browse
         expect(page.get_by_text(say("account.wrongPassword"))).to_be_visible()
         _change_password(page, PASSWORD)
         expect(page.get_by_text(say("account.passwordChanged"))).to_be_visible()
-        other.wait_for_timeout(2500)
+        until_signed_out(other)
         other.reload()
         other.wait_for_url(re.compile("/sign-in"))
         _sign_in(other, person)
@@ -56,7 +56,7 @@ def test_signing_out_everywhere_and_ending_one_session(browser: Browser, person:
         expect(end).to_have_count(1)
         end.click()
         expect(end).to_have_count(0)
-        other.wait_for_timeout(2500)
+        until_signed_out(other)
         other.reload()
         other.wait_for_url(re.compile("/sign-in"))
         _sign_in(other, person)
@@ -64,7 +64,7 @@ def test_signing_out_everywhere_and_ending_one_session(browser: Browser, person:
         page.get_by_role("button", name=say("account.signOutEverywhere")).click()
         page.get_by_role("dialog").get_by_role("button", name=say("account.signOutEverywhere")).click()
         page.wait_for_url(re.compile("/sign-in"))
-        other.wait_for_timeout(2500)
+        until_signed_out(other)
         other.reload()
         other.wait_for_url(re.compile("/sign-in"))
 

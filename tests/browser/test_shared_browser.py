@@ -7,6 +7,7 @@ from tests.browser.chat import Chat
 from tests.browser.kept import drafts, unsent_files
 from tests.browser.people import PASSWORD, Person, invited
 from tests.browser.words import say
+from tests.waiting import wait_until
 
 NOTES: FilePayload = {"name": "first person.txt", "mimeType": "text/plain", "buffer": b"mine"}
 
@@ -34,8 +35,7 @@ def test_the_next_person_finds_nothing_of_the_one_before(
     expect(page.get_by_role("option")).to_have_count(1)
     chat.field.fill("an unsent line of the first person")
     page.locator("input[type=file]").set_input_files(NOTES)
-    while not drafts(page):
-        page.wait_for_timeout(50)
+    wait_until(lambda: drafts(page))
     unsent_files(page, 1)
     page.evaluate("window.before = 'the same page'")
     leave(page, person, chat)
@@ -55,8 +55,7 @@ def test_another_person_after_a_session_that_ended_by_itself(administrator: Pers
     chat.field.fill("/")
     expect(page.get_by_role("option")).to_have_count(1)
     person.call("POST", "/web/sign-out-everywhere")
-    while person.call("GET", "/web/session")["signed_in"]:
-        page.wait_for_timeout(100)
+    person.until_signed_out()
     chat.field.fill("hello")
     page.locator("input[type=file]").set_input_files(NOTES)
     unsent_files(page, 1)

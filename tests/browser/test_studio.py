@@ -15,6 +15,7 @@ from tests.browser.chat import MODEL
 from tests.browser.people import Person
 from tests.browser.words import say
 from tests.e2e.platform import Platform, run
+from tests.waiting import wait_until
 
 REAL = "smollm2-135m-instruct"
 QUESTION = 'name a wind: it\'s "$HOME" & `more`'
@@ -174,8 +175,8 @@ def test_a_key_is_made_shown_once_used_and_revoked(page: Page, builder: Person) 
     button(page.get_by_role("dialog"), "studio.revoke").click()
     expect(page.get_by_text(say("studio.revoked", name="nightly job"))).to_be_visible()
     expect(page.get_by_text(say("studio.endedKeys", count=1))).to_be_visible()
-    page.wait_for_timeout(2500)  # callers may be believed for two seconds
-    assert asked(builder.platform, secret, body).status_code == 401
+    # Callers may be believed for two seconds.
+    wait_until(lambda: asked(builder.platform, secret, body).status_code == 401)
 
 
 def counted(platform: Platform, workspace: str) -> dict[str, int]:
@@ -205,10 +206,9 @@ def test_usage_is_what_the_terminal_counts(browser: Browser, administrator: Pers
             return {names[word]: int(re.sub(r"\D", "", row.locator("dd").inner_text())) for word, row in told.items()}
 
         # Receipts of the last second may be on their way to the one and not yet to the other.
-        for _ in range(20):
+        def the_same() -> dict[str, int] | None:
             shown, told = read(), counted(administrator.platform, workspace)
-            if all(told[name] == value for name, value in shown.items()):
-                break
-            page.wait_for_timeout(500)
-        assert shown == {name: told[name] for name in shown}
+            return shown if shown == {name: told[name] for name in shown} else None
+
+        shown = wait_until(the_same)
         assert shown["requests"] > 0 and shown["generated"] >= 7

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from tests.waiting import wait_until
 
 COMMAND = str(Path(sys.executable).with_name("tramontane"))
 READY_S = 180
@@ -74,13 +75,19 @@ def start(home: Path, port: int | None = None, **variables: str) -> Platform:
     return Platform(home, chosen, process, log)
 
 
+def wait_until_said(platform: Platform, words: str) -> None:
+    """Return once the server has said it; fails with what it said instead."""
+
+    def said() -> bool:
+        assert platform.process.poll() is None or words in platform.said, platform.said
+        return words in platform.said
+
+    wait_until(said, lambda: platform.said, READY_S)
+
+
 def wait_until_loaded(platform: Platform) -> None:
     """Return once the default model is loaded; fails with what the server said otherwise."""
-    end = time.monotonic() + READY_S
-    while "is loaded" not in platform.said:
-        assert platform.process.poll() is None, platform.said
-        assert time.monotonic() < end, platform.said
-        time.sleep(0.1)
+    wait_until_said(platform, "is loaded")
     found = re.search(r"tm_\w+_[\w-]{43}", platform.said)
     platform.key = found[0] if found else run(platform.home, "key", "create", f"k{time.time_ns()}").stdout.strip()
 

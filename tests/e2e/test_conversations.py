@@ -3,7 +3,6 @@
 import json
 import signal
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from mistralai.client import Mistral
 from mistralai.client.models import MessageOutputEvent, ResponseDoneEvent, ResponseErrorEvent
 from tests.e2e.conftest import CHAT
 from tests.e2e.platform import Platform, run, serving, start, wait_until_loaded
+from tests.fakes.scripted_server import MODEL
+from tests.waiting import PATIENCE_S, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +44,7 @@ def test_a_title_is_found_and_accounted_for(mistral: Mistral, platform: Platform
     begun = mistral.beta.conversations.start(
         model=CHAT, inputs="Explain how the wind comes to be.", completion_args={"max_tokens": 20}
     )
-    end = time.monotonic() + 60
-    while not (name := mistral.beta.conversations.get(conversation_id=begun.conversation_id).name):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    name = wait_until(lambda: mistral.beta.conversations.get(conversation_id=begun.conversation_id).name)
     assert 1 <= len(name) <= 81 and "\n" not in name
     mistral.beta.conversations.delete(conversation_id=begun.conversation_id)
 
@@ -57,14 +55,17 @@ def test_a_prompt_too_long_says_both_numbers(mistral: Mistral) -> None:
         mistral.beta.conversations.append(conversation_id=begun.conversation_id, inputs="wind " * 9000)
 
 
-def stream_until(platform: Platform, pieces: int, ready: threading.Event) -> list[Any]:
+# As long as weights may be got to write.
+NUMBERS = "Write the numbers from 1 to 1000, one after the other."
+
+
+def stream_until(platform: Platform, model: str, inputs: str, ready: threading.Event, pieces: int = 20) -> list[Any]:
     """A long answer; tells when some of it has come, and gives everything that came until the end, whatever the end."""
     found: list[Any] = []
     client = Mistral(api_key=platform.key, server_url=platform.address)
     try:
         stream = client.beta.conversations.start_stream(
-            model=CHAT, inputs="Write the numbers from 1 to 1000, one after the other.", name="long",
-            completion_args={"max_tokens": 2000, "temperature": 0},
+            model=model, inputs=inputs, name="long", completion_args={"max_tokens": 4000, "temperature": 0}
         )  # fmt: skip
         for event in stream:
             found.append(event.data)
@@ -96,10 +97,10 @@ def newest(platform: Platform) -> str:
 def test_a_killed_engine_leaves_what_came(installed_home: Path) -> None:
     with serving(installed_home) as platform, ThreadPoolExecutor(1) as pool:
         ready = threading.Event()
-        answer = pool.submit(stream_until, platform, 20, ready)
-        assert ready.wait(60)
+        answer = pool.submit(stream_until, platform, CHAT, NUMBERS, ready)
+        assert ready.wait(PATIENCE_S)
         platform.engine(CHAT).send_signal(signal.SIGKILL)
-        events = answer.result(60)
+        events = answer.result(PATIENCE_S)
         assert isinstance(events[-1], ResponseErrorEvent)
         said = "".join(one.content for one in events if isinstance(one, MessageOutputEvent))
         last = tree(platform, events[0].conversation_id)["entries"][-1]
@@ -109,13 +110,12 @@ def test_a_killed_engine_leaves_what_came(installed_home: Path) -> None:
 def test_a_killed_server_shows_what_was_saved_when_it_is_back(installed_home: Path) -> None:
     with serving(installed_home) as platform, ThreadPoolExecutor(1) as pool:
         ready = threading.Event()
-        answer = pool.submit(stream_until, platform, 20, ready)
-        assert ready.wait(60)
+        answer = pool.submit(stream_until, platform, MODEL, "slow:4000", ready)
+        assert ready.wait(PATIENCE_S)
         begun = newest(platform)
-        while not tree(platform, begun)["entries"][-1]["content"]:
-            time.sleep(0.05)  # an answer is written down once a second
+        wait_until(lambda: tree(platform, begun)["entries"][-1]["content"])  # it is written down once a second
         platform.process.kill()
-        events = answer.result(60)
+        events = answer.result(PATIENCE_S)
         platform.process.wait(30)
         said = "".join(one.content for one in events if isinstance(one, MessageOutputEvent))
         again = start(installed_home)

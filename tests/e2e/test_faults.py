@@ -7,14 +7,16 @@ import shutil
 import signal
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e.conftest import CHAT
-from tests.e2e.platform import Platform, run, serving, start
+from tests.e2e.platform import Platform, run, serving, start, wait_until_said
+from tests.fakes.scripted_server import MODEL, ScriptedServer
+from tests.waiting import PATIENCE_S, wait_until
 
 STREAMS = 32
 
@@ -58,18 +60,41 @@ def ask(platform: Platform, request: dict[str, object]) -> tuple[int, dict[str, 
     return response.status, json.loads(response.read())
 
 
+def with_key(platform: Platform, name: str) -> Platform:
+    """The same server, asked with a new key of that name."""
+    made = run(platform.home, "key", "create", name)
+    secret = made.stdout.strip()
+    assert made.stdout == secret + "\n" and " " not in secret
+    return replace(platform, key=secret)
+
+
+def counted(platform: Platform, key_name: str) -> dict[str, int]:
+    """What the book says of a key, as `usage` shows it."""
+    head, *rows = (line.split() for line in run(platform.home, "usage", "--by", "key").stdout.splitlines())
+    row = next((row for row in rows if row[0] == key_name), [])
+    return {name: int(cell) for name, cell in zip(head, row, strict=False) if cell.isdigit()}
+
+
+def in_the_book(platform: Platform, key_name: str, **expected: int) -> dict[str, int]:
+    """The key's sums, once they are these: a receipt is written down a moment after the answer."""
+
+    def sums() -> dict[str, int] | None:
+        found = counted(platform, key_name)
+        return found if found.items() >= expected.items() else None
+
+    found: dict[str, int] = wait_until(sums, lambda: counted(platform, key_name))
+    return found
+
+
 def test_a_killed_engine_fails_only_its_own_requests_and_is_replaced(breakable: Platform) -> None:
-    before = breakable.engine(CHAT)
+    mine, before = with_key(breakable, "killed"), breakable.engine(CHAT)
     started = threading.Barrier(STREAMS + 1)
     with ThreadPoolExecutor(STREAMS) as pool:
-        answers = [
-            pool.submit(stream, breakable, body(f"Count from {number}.", 2000), started) for number in range(STREAMS)
-        ]
+        answers = [pool.submit(stream, mine, body(f"Count from {number}.", 2000), started) for number in range(STREAMS)]
         started.wait(120)
         before.send_signal(signal.SIGKILL)
-        killed = time.monotonic()
-        ended = [answer.result(30) for answer in answers]
-    assert time.monotonic() - killed < 10
+        ended = [answer.result(PATIENCE_S) for answer in answers]
+    assert "hangs" not in breakable.said, "the death itself was not noticed"
     for lines in ended:
         last = json.loads(lines[-1])
         assert last["choices"][0]["finish_reason"] == "error", lines[-2:]
@@ -78,33 +103,35 @@ def test_a_killed_engine_fails_only_its_own_requests_and_is_replaced(breakable: 
     assert status == 200, answer
     assert answer["usage"]["completion_tokens"] == 4
     assert breakable.engine(CHAT).pid != before.pid
+    in_the_book(breakable, "killed", requests=STREAMS, failed=STREAMS)
 
 
-def test_a_client_that_leaves_frees_its_slot(breakable: Platform) -> None:
-    """A long answer is abandoned; the receipt shows that it stopped within about a second of tokens."""
-    connection = http.client.HTTPConnection("127.0.0.1", breakable.port, timeout=60)
-    headers = {"Authorization": f"Bearer {breakable.key}", "Content-Type": "application/json"}
+def leave_in_the_middle(platform: Platform) -> None:
+    """Hang up on a long answer that has begun and is being written."""
+    connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=60)
+    headers = {"Authorization": f"Bearer {platform.key}", "Content-Type": "application/json"}
     connection.request("POST", "/v1/chat/completions", json.dumps(body("Go on and on.", 4000, stream=True)), headers)
     response = connection.getresponse()
     response.read(200)
-    left = time.monotonic()
+    assert metric(platform, "tramontane_requests_running", CHAT) == 1
     response.close()
     connection.close()
-    running = 1.0
-    while running and time.monotonic() - left < 10:
-        running = metric(breakable, "tramontane_requests_running", CHAT)
-        time.sleep(0.05)
-    assert running == 0
+
+
+def test_a_client_that_leaves_frees_its_slot(breakable: Platform) -> None:
+    """Its slot is free again, and the book says that the answer was not written to its end for nobody."""
+    leave_in_the_middle(with_key(breakable, "leaving"))
+    wait_until(lambda: metric(breakable, "tramontane_requests_running", CHAT) == 0)
+    assert in_the_book(breakable, "leaving", requests=1, cancelled=1)["generated"] < 4000
 
 
 def metric(platform: Platform, name: str, model: str) -> float:
-    """One sample of /metrics, or 0 where it is not there yet."""
-    connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=20)
+    """One sample of /metrics; the metric must be there."""
+    connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=60)
     connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {platform.key}"})
-    for line in connection.getresponse().read().decode().splitlines():
-        if line.startswith(name) and f'"{model}"' in line:
-            return float(line.rsplit(" ", 1)[1])
-    return 0.0
+    lines = connection.getresponse().read().decode().splitlines()
+    (sample,) = [line for line in lines if line.startswith(f"{name}{{") and f'"{model}"' in line]
+    return float(sample.rsplit(" ", 1)[1])
 
 
 def test_two_hundred_clients_at_once_all_get_an_answer_or_a_reason(breakable: Platform) -> None:
@@ -119,13 +146,10 @@ def test_two_hundred_clients_at_once_all_get_an_answer_or_a_reason(breakable: Pl
 
 
 def test_usage_counts_every_request_once(breakable: Platform) -> None:
-    shown = run(breakable.home, "usage", "--by", "model").stdout
-    row = next(line.split() for line in shown.splitlines() if line.startswith(CHAT))
-    requests, failed, cancelled, refused = (int(cell) for cell in row[1:5])
-    assert requests >= 200 + STREAMS + 2
-    assert failed >= STREAMS
-    assert cancelled >= 1
-    assert refused >= 0
+    mine = with_key(breakable, "counted")
+    assert [ask(mine, body("Hello.", 3))[0] for _ in range(5)] == [200] * 5
+    leave_in_the_middle(mine)
+    assert in_the_book(breakable, "counted", requests=6, failed=0, cancelled=1, refused=0)["generated"] >= 5 * 3
 
 
 def test_a_taken_port_is_named(installed_home: Path) -> None:
@@ -148,13 +172,20 @@ def test_the_default_model_may_be_an_alias(installed_home: Path) -> None:
     assert run(installed_home, "models", "alias", "house-model", "--remove").returncode == 0
 
 
-def test_ctrl_c_lets_open_answers_end(installed_home: Path) -> None:
-    with serving(installed_home) as platform, ThreadPoolExecutor(1) as pool:
-        started = threading.Barrier(2)
-        answer = pool.submit(stream, platform, body("Count.", 200), started)
-        started.wait(60)
-        assert platform.interrupt() == 0
-        assert answer.result(30)[-1] == "[DONE]"
+def test_ctrl_c_lets_open_answers_end(installed_home: Path, scripted: ScriptedServer) -> None:
+    """One answer that goes on as long as the test wants, and one of weights beside it."""
+    question = "held:20 until the server stops"
+    with serving(installed_home, TRAMONTANE_HTTP__DRAIN_S="120") as platform, ThreadPoolExecutor(2) as pool:
+        started = threading.Barrier(3)
+        held = pool.submit(stream, platform, {**body(question, 2000), "model": MODEL}, started)
+        real = pool.submit(stream, platform, body("Count.", 200), started)
+        started.wait(PATIENCE_S)
+        platform.process.send_signal(signal.SIGINT)
+        wait_until_said(platform, "open requests may end")
+        assert ask(platform, body("Hello.", 1))[1]["code"] == "draining"
+        scripted.released.add(question)
+        assert platform.process.wait(120) == 0
+        assert held.result(30)[-1] == real.result(30)[-1] == "[DONE]"
     assert "Stopped." in platform.said
 
 
@@ -188,17 +219,10 @@ def test_the_terminal_counts_what_the_api_counts(installed_home: Path, breakable
 
 
 def test_a_key_is_alone_on_standard_output_and_ends_when_revoked(breakable: Platform) -> None:
-    made = run(breakable.home, "key", "create", "short-lived")
-    secret = made.stdout.strip()
-    assert made.stdout == secret + "\n" and " " not in secret
-    mine = Platform(breakable.home, breakable.port, breakable.process, breakable.log, secret)
+    mine = with_key(breakable, "short-lived")
     assert ask(mine, body("Hi.", 1))[0] == 200
     assert run(breakable.home, "key", "revoke", "short-lived").returncode == 0
-    end = time.monotonic() + 10
-    while ask(mine, body("Hi.", 1))[0] == 200:
-        assert time.monotonic() < end
-        time.sleep(0.2)
-    assert ask(mine, body("Hi.", 1))[0] == 401
+    assert wait_until(lambda: (status := ask(mine, body("Hi.", 1))[0]) != 200 and status) == 401
 
 
 def test_an_unknown_setting_refuses_to_start(installed_home: Path) -> None:

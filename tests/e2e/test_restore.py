@@ -4,14 +4,15 @@ import http.client
 import json
 import os
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import CHAT
-from tests.e2e.platform import COMMAND, Platform, run, serving, start
+from tests.e2e.platform import COMMAND, READY_S, Platform, run, serving, start, wait_until_said
+from tests.fakes.scripted_server import MODEL, ScriptedServer
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def status_of(platform: Platform, key: str, path: str = "/v1/models") -> tuple[int, str]:
@@ -24,12 +25,16 @@ def status_of(platform: Platform, key: str, path: str = "/v1/models") -> tuple[i
     return response.status, "" if response.status == 200 else str(json.loads(body).get("code"))
 
 
-def wait_for(platform: Platform, key: str, status: int) -> None:
-    end = time.monotonic() + 90
-    while (found := status_of(platform, key))[0] != status:
-        assert found[0] in (200, 503), found
-        assert time.monotonic() < end, platform.said
-        time.sleep(0.05)
+def wait_for(platform: Platform, key: str, status: int, path: str = "/v1/models") -> None:
+    """Until it answers so; meanwhile it may only say that one is to come again."""
+
+    def answered() -> bool:
+        found, _ = status_of(platform, key, path)
+        assert found in (200, 503), found
+        assert platform.process.poll() is None, platform.said
+        return found == status
+
+    wait_until(answered, lambda: platform.said, READY_S)
 
 
 @pytest.fixture
@@ -38,10 +43,7 @@ def bare(address: str, tmp_path: Path) -> Iterator[Platform]:
     variables = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0", "TRAMONTANE_DATABASE_URL": address}
     home = tmp_path / "home"
     platform = start(home, **variables)
-    end = time.monotonic() + 90
-    while "listens at" not in platform.said:
-        assert platform.process.poll() is None and time.monotonic() < end, platform.said
-        time.sleep(0.1)
+    wait_until_said(platform, "listens at")
     try:
         yield platform
     finally:
@@ -73,45 +75,49 @@ def test_a_server_goes_on_with_what_was_restored(bare: Platform, address: str, t
     assert command("key", "list").stdout.count("before") == 1
 
 
-def test_open_streams_end_and_the_model_answers_again(installed_home: Path, tmp_path: Path) -> None:
-    with serving(installed_home) as platform:
+def ask(platform: Platform, model: str, text: str, lines: list[str]) -> int:
+    """A streamed answer to its end, its lines into `lines` as they come; the status."""
+    connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=120)
+    question = {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 30, "stream": True}
+    headers = {"Authorization": f"Bearer {platform.key}", "Content-Type": "application/json"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(question), headers)
+    response = connection.getresponse()
+    lines.extend(line for raw in response if (line := raw.decode().strip()))
+    return response.status
+
+
+def test_open_streams_end_and_the_model_answers_again(
+    installed_home: Path, scripted: ScriptedServer, tmp_path: Path
+) -> None:
+    patient = {"TRAMONTANE_HTTP__DRAIN_S": "120"}
+    question = "held:20 until the restore"
+    with serving(installed_home, **patient) as platform, ThreadPoolExecutor(1) as pool:
         archive = tmp_path / "then.tar"
         assert run(platform.home, "backup", str(archive)).returncode == 0
         process = platform.process.pid
         lines: list[str] = []
-        under_way = threading.Event()
-
-        def stream() -> None:
-            connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=120)
-            question = {
-                "model": CHAT, "messages": [{"role": "user", "content": "Count."}], "max_tokens": 150, "stream": True,
-                "ignore_eos": True, "temperature": 0,
-            }  # fmt: skip
-            headers = {"Authorization": f"Bearer {platform.key}", "Content-Type": "application/json"}
-            connection.request("POST", "/v1/chat/completions", json.dumps(question), headers)
-            for raw in connection.getresponse():
-                lines.append(raw.decode().strip())
-                under_way.set()
-
-        reader = threading.Thread(target=stream)
-        reader.start()
-        assert under_way.wait(60)
+        reading = pool.submit(ask, platform, MODEL, question, lines)
+        wait_until(lambda: lines)
         restoring = subprocess.Popen(
             [COMMAND, "restore", "--replace", str(archive)],
-            env={**os.environ, "TRAMONTANE_HOME": str(platform.home)},
+            env={**os.environ, **patient, "TRAMONTANE_HOME": str(platform.home)},
         )
+        # As long as the stream is open, new questions are sent away and the restore waits.
+        wait_until(lambda: status_of(platform, platform.key) == (503, "draining"), lambda: platform.said)
+        assert not reading.done() and restoring.poll() is None
+        scripted.released.add(question)
         seen: set[tuple[int, str]] = set()
-        while restoring.poll() is None:
+
+        def restored() -> bool:
             seen.add(status_of(platform, platform.key))
-            time.sleep(0.02)
-        reader.join(120)
+            return restoring.poll() is not None
+
+        wait_until(restored, lambda: platform.said, READY_S)
+        assert reading.result(PATIENCE_S) == 200 and lines[-1] == "data: [DONE]"
         assert restoring.returncode == 0
-        assert [line for line in lines if line][-1] == "data: [DONE]"
-        assert seen <= {(200, ""), (503, "draining"), (503, "restoring")} and len(seen) > 1
-        wait_for(platform, platform.key, 200)
+        assert seen <= {(200, ""), (503, "draining"), (503, "restoring")}
+        wait_for(platform, platform.key, 200, "/readyz")
         assert platform.process.pid == process and platform.process.poll() is None
-        while status_of(platform, platform.key, "/readyz")[0] != 200:
-            assert platform.process.poll() is None, platform.said
-            time.sleep(0.2)
-        answer = run(platform.home, "usage")
-        assert answer.returncode == 0
+        lines.clear()
+        assert ask(platform, CHAT, "What is the capital of France?", lines) == 200 and lines[-1] == "data: [DONE]"
+        assert run(platform.home, "usage").returncode == 0

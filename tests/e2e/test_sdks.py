@@ -9,9 +9,13 @@ from mistralai.client import Mistral
 from tests.e2e.conftest import CHAT, EMBEDDING
 from tests.e2e.platform import Platform
 
+# Bounded, so that however it is filled in, it closes within the tokens asked for.
 PERSON = {
     "type": "object",
-    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "properties": {
+        "name": {"type": "string", "maxLength": 40},
+        "age": {"type": "integer", "minimum": 0, "maximum": 150},
+    },
     "required": ["name", "age"],
     "additionalProperties": False,
 }
@@ -22,7 +26,7 @@ WEATHER = {
         "description": "Current weather of a city",
         "parameters": {
             "type": "object",
-            "properties": {"city": {"type": "string"}, "unit": {"enum": ["celsius", "fahrenheit"]}},
+            "properties": {"city": {"type": "string", "maxLength": 40}, "unit": {"enum": ["celsius", "fahrenheit"]}},
             "required": ["city", "unit"],
             "additionalProperties": False,
         },

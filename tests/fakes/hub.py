@@ -32,7 +32,7 @@ class Repository:
 class FakeHub:
     """What the server serves and what it was asked. `cut_after` breaks a file's transfer once at that many bytes.
 
-    `drips_after` sends that many bytes at once and the rest by drops, until `go` is set.
+    `drips_after` sends that many bytes at once and the rest by drops, and not the last of them until `go` is set.
     """
 
     repositories: dict[str, Repository] = field(default_factory=dict)
@@ -101,18 +101,19 @@ class FakeHub:
             request.transport.close()
             return response
         if path in self.drips_after:
-            begin = await self._drip(response, content, begin, self.drips_after[path])
+            begin = await self._drip(request, response, content[begin:], self.drips_after[path] - begin) + begin
         await response.write(content[begin:])
         await response.write_eof()
         return response
 
-    async def _drip(self, response: web.StreamResponse, content: bytes, begin: int, at_once: int) -> int:
-        """Send slowly until told to go; how far it got."""
-        done = max(begin, at_once)
-        await response.write(content[begin:done])
-        while not self.go.is_set() and done + DROP_BYTES < len(content):
-            await response.write(content[done : done + DROP_BYTES])
-            done += DROP_BYTES
+    async def _drip(self, request: web.Request, response: web.StreamResponse, content: bytes, at_once: int) -> int:
+        """Send slowly until told to go, or nobody listens any more; how far it got."""
+        done = max(0, at_once)
+        await response.write(content[:done])
+        while not self.go.is_set() and request.transport is not None:
+            if done + DROP_BYTES < len(content):
+                await response.write(content[done : done + DROP_BYTES])
+                done += DROP_BYTES
             await asyncio.sleep(0.02)
         return done
 
@@ -132,7 +133,7 @@ def running_hub() -> Iterator[FakeHub]:
     application.router.add_get("/api/models/{owner}/{name}/revision/{revision}", hub.listing)
     application.router.add_get("/{owner}/{name}/resolve/{revision}/{path:.+}", hub.resolve)
     application.router.add_get("/cdn/{owner}/{name}/{path:.+}", hub.cdn)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
 
     async def start() -> None:
         await runner.setup()

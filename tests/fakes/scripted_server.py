@@ -1,8 +1,9 @@
 """An OpenAI-compatible server in a thread of its own, whose answers the question chooses; the gateway asks it as any other.
 
 A line of the question may begin with an order: `say:NAME` one of the named texts, `count:N` N numbered words, `slow:N` the
-same with a pause after each, `paced:N` words of Markdown at `tokens_per_s`, `long:BYTES` Markdown of that size, `fail` an
-error in the middle. Anything else is echoed. It outlives the gateway, so that a test may kill that one.
+same with a pause after each, `held:N` the same and then nothing until the question is in `released`, `paced:N` words of
+Markdown at `tokens_per_s`, `long:BYTES` Markdown of that size, `fail` an error in the middle. Anything else is echoed. It
+outlives the gateway, so that a test may kill that one.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from aiohttp import web
 MODEL = "scripted"
 # The same by another name, under which it is said to see images.
 SEER = "seer"
-ORDER = re.compile(r"^(say|count|slow|paced|long|fail):?(\S*)", re.MULTILINE)
+ORDER = re.compile(r"^(say|count|slow|held|paced|long|fail):?(\S*)", re.MULTILINE)
 # How the gateway begins when it asks for a conversation's title.
 TITLE_WANTED = "Write a title"
 # How long `slow:` rests between words: long against the machine's own pace, short against a person's patience.
@@ -30,7 +31,7 @@ PARAGRAPH = (
 
 class ScriptedServer:
     """`texts` may grow while it runs, by name or by the question itself; `rest_s` slows every word down. `asked` holds the
-    last message of each request, `pictures` the images in them."""
+    last message of each request, `pictures` the images in them, `cancelled` the questions whose answers were cut short."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -39,7 +40,8 @@ class ScriptedServer:
         self.title = ""
         self.tokens_per_s = 200.0
         self.rest_s = 0.0
-        self.cancelled = 0
+        self.cancelled: list[str] = []
+        self.released: set[str] = set()
         self.port = 0
 
     @property
@@ -66,7 +68,7 @@ class ScriptedServer:
         try:
             await self._write(response, question)
         except (asyncio.CancelledError, ConnectionError):
-            self.cancelled += 1
+            self.cancelled.append(question)
             raise
         return response
 
@@ -86,9 +88,17 @@ class ScriptedServer:
                 await asyncio.sleep(self.rest_s)
             elif order == "paced" and (ahead := begun + count / self.tokens_per_s - loop.time()) > 0:
                 await asyncio.sleep(ahead)
+        # A title is asked for with the question in it: nobody releases that.
+        while order == "held" and question.startswith("held") and question not in self.released:
+            await self._sign_of_life(response)
         await response.write(_chunk({}, "stop"))
         usage = {"choices": [], "usage": {"prompt_tokens": len(question.split()), "completion_tokens": count}}
         await response.write(b"data: " + json.dumps(usage).encode() + b"\n\ndata: [DONE]\n\n")
+
+    async def _sign_of_life(self, response: web.StreamResponse) -> None:
+        """A comment, which only shows whether anybody still listens."""
+        await response.write(b": \n\n")
+        await asyncio.sleep(PAUSE_S)
 
     def _order(self, question: str) -> tuple[str, str]:
         if question.startswith(TITLE_WANTED) and self.title:
@@ -99,7 +109,7 @@ class ScriptedServer:
     def _words(self, order: str, rest: str, question: str) -> list[str]:
         if order == "fail":
             return ["The ", "beginning ", "of ", "it"]
-        if order in ("count", "slow"):
+        if order in ("count", "slow", "held"):
             return [f"word{number} " for number in range(int(rest))]
         if order == "paced":
             words = PARAGRAPH.split(" ")
