@@ -13,9 +13,11 @@ from tests.foundation.store.accounts import add, insert, names
 from tests.postgres import PostgresServer
 
 from tramontane.foundation.errors import Misconfigured, StorageFull
+from tramontane.foundation.progress import silent
 from tramontane.foundation.store import lanes, sqlite
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.errors import StorageBusy, StorageFailed
+from tramontane.foundation.store.postgresql import commit_without_waiting
 from tramontane.foundation.store.schema import migrate
 
 
@@ -151,7 +153,7 @@ def test_a_foreign_lock_stops_writers_with_busy_and_lets_readers_pass(
 @pytest.mark.parametrize("room_pages", range(1, 10))
 def test_a_full_sqlite_disk_is_said_and_undone(tmp_path: Path, room_pages: int) -> None:
     database = Database.open(f"sqlite:///{tmp_path / 't.db'}")
-    migrate(database, lambda stage, done, total: None)
+    migrate(database, silent)
     kept: set[str] = set()
     with database.write() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -172,7 +174,7 @@ def test_a_full_sqlite_disk_is_said_and_undone(tmp_path: Path, room_pages: int) 
 
 def test_a_full_postgresql_disk_is_said_and_undone(postgres: PostgresServer) -> None:
     database = Database.open(postgres.create())
-    migrate(database, lambda stage, done, total: None)
+    migrate(database, silent)
     with pytest.raises(StorageFull), database.write() as connection:
         insert(connection, "a")
         connection.execute(text("DO $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END $$"))
@@ -183,7 +185,7 @@ def test_a_full_postgresql_disk_is_said_and_undone(postgres: PostgresServer) -> 
 def test_a_damaged_file_stops_writing_for_good(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     database = Database.open(f"sqlite:///{path}")
-    migrate(database, lambda stage, done, total: None)
+    migrate(database, silent)
     database.close()
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)
@@ -199,7 +201,7 @@ def test_a_damaged_file_stops_writing_for_good(tmp_path: Path) -> None:
 
 def test_a_lost_connection_is_replaced(postgres: PostgresServer) -> None:
     database = Database.open(postgres.create())
-    migrate(database, lambda stage, done, total: None)
+    migrate(database, silent)
     end = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()")
     with pytest.raises(StorageFailed), database.write() as connection:
         connection.execute(end)
@@ -211,7 +213,7 @@ def test_a_lost_connection_is_replaced(postgres: PostgresServer) -> None:
 
 def test_reading_transactions_cannot_write_on_postgresql(postgres: PostgresServer) -> None:
     database = Database.open(postgres.create())
-    migrate(database, lambda stage, done, total: None)
+    migrate(database, silent)
     with pytest.raises(Exception, match="read-only transaction"), database.read() as connection:
         insert(connection, "a")
     database.close()
@@ -257,3 +259,14 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
 def test_an_address_that_cannot_be_is_named(address: str) -> None:
     with pytest.raises(Misconfigured, match="database_url"):
         Database.open(address)
+
+
+def test_a_commit_without_waiting_is_one_transactions_own(postgres: PostgresServer) -> None:
+    database = Database.open(postgres.create())
+    asked = text("SHOW synchronous_commit")
+    with database.write() as connection:
+        commit_without_waiting(connection)
+        assert connection.execute(asked).scalar_one() == "off"
+    with database.write() as connection:
+        assert connection.execute(asked).scalar_one() == "on"
+    database.close()

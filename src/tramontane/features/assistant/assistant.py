@@ -25,6 +25,7 @@ from tramontane.foundation.errors import NotFound, TramontaneError
 from tramontane.foundation.ids import new_id
 from tramontane.foundation.nouns import Caller
 from tramontane.foundation.store.database import Database
+from tramontane.foundation.store.postgresql import commit_without_waiting
 
 CLOSE_S = 5.0
 Result = TypeVar("Result")
@@ -307,6 +308,8 @@ def _numbered(one: Entry, parent_id: str, number: int) -> Entry:
 
 
 def _keep(connection: Connection, turn: Turn, body: dict[str, Any]) -> None:
+    # Many answers of one key grow at once, and each holds the count of what it keeps until its commit is over.
+    commit_without_waiting(connection)
     store.keep_running(connection, turn.owner, turn.conversation.conversation_id, turn.output_id, body)
 
 
