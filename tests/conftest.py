@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from tests.postgres import PostgresServer, running_server
 
+from tramontane.foundation.progress import silent
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.schema import migrate
 
@@ -48,7 +49,7 @@ def database(address: str) -> Iterator[Database]:
     """An open, migrated database; the test runs once per kind."""
     opened = Database.open(address)
     try:
-        migrate(opened, lambda stage, done, total: None)
+        migrate(opened, silent)
         yield opened
     finally:
         opened.close()

@@ -22,10 +22,12 @@ async def until(holds: Callable[[], Any], every_s: float = 0.01) -> Any:
         await asyncio.sleep(every_s)
 
 
-def wait_until(holds: Callable[[], Any], told: Callable[[], object] = str, limit_s: float = PATIENCE_S) -> Any:
+def wait_until(
+    holds: Callable[[], Any], told: Callable[[], object] = str, limit_s: float = PATIENCE_S, every_s: float = 0.05
+) -> Any:
     """The same where no event loop runs; a failure shows what is `told`."""
     end = time.monotonic() + limit_s
     while not (found := holds()):
         assert time.monotonic() < end, f"it did not come about within {limit_s:.0f} s: {told()}"
-        time.sleep(0.05)
+        time.sleep(every_s)
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.waiting import PATIENCE_S
 
 COMMAND = str(Path(sys.executable).with_name("tramontane"))
 
@@ -45,7 +46,7 @@ def test_the_fetching_process_goes_with_us(
     finally:
         process.kill()
         process.wait()
-    _, alive = psutil.wait_procs(fetching, timeout=10)
+    _, alive = psutil.wait_procs(fetching, timeout=PATIENCE_S)
     assert alive == []
     assert process.returncode == (130 if number == signal.SIGINT else 128 + number)
     assert "Traceback" not in said

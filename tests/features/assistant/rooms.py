@@ -1,5 +1,6 @@
 """Owners, entries and trees as the tests of this room make them, and the room's deciding parts over a clock that steps."""
 
+import base64
 import itertools
 from collections.abc import Sequence
 
@@ -28,6 +29,10 @@ def asked(text: str) -> NewEntry:
 def turn_of(*inputs: str | NewEntry, **fields: object) -> NewTurn:
     entries = tuple(asked(one) if isinstance(one, str) else one for one in inputs)
     return NewTurn(inputs=entries, **{"request_id": "request", **fields})  # type: ignore[arg-type]
+
+
+def data_url(content: bytes, kind: str = "text/plain") -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def entry(kind: str = "message.input", role: str | None = "user", **fields: object) -> Entry:

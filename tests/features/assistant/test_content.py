@@ -1,12 +1,11 @@
 """Entries read for people and for models: texts, previews, and the messages of a path."""
 
-import base64
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.features.assistant.rooms import entry
+from tests.features.assistant.rooms import data_url, entry
 
 from tramontane.features.assistant.content import PREVIEW, messages_of, preview_of, text_of
 from tramontane.features.assistant.nouns import Entry
@@ -14,10 +13,6 @@ from tramontane.foundation.nouns import ImageChunk, Message, TextChunk, Thinking
 
 THOUGHTS = {"type": "thinking", "thinking": [{"type": "text", "text": "hm, "}, {"type": "text", "text": "yes"}]}
 IMAGE = "data:image/png;base64,AAAA"
-
-
-def data_url(content: bytes, kind: str = "text/plain") -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def file_part(url: str, name: str = "notes.txt") -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Text files in `data:` addresses: every way to write one is read, and what is broken is said to be, by field and cure."""
 
-import base64
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.features.assistant.rooms import data_url
 
 from tramontane.features.assistant.files import (
     CHARSETS,
@@ -18,10 +18,6 @@ from tramontane.features.assistant.files import (
 from tramontane.foundation.errors import BadRequest, InvalidFields, TooLarge
 
 TEXTS = st.text(max_size=500).filter(lambda text: "\x00" not in text)
-
-
-def data_url(content: bytes, kind: str = "text/plain") -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def read_file(url: str, name: str, field: str) -> str:

@@ -15,6 +15,7 @@ from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import NewConversation, NewEntry, NewTurn, Owner
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.nouns import Caller
+from tramontane.foundation.progress import silent
 from tramontane.foundation.store.backup import backup
 from tramontane.foundation.store.blobs import Blobs
 from tramontane.foundation.store.database import Database
@@ -22,10 +23,6 @@ from tramontane.foundation.store.restore import restore
 from tramontane.foundation.store.schema import migrate
 
 CALLER = Caller(organisation_id="org", workspace_id="ws", principal_id="p", key_id="key")
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    pass
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -36,7 +33,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     else:
         server: PostgresServer = request.getfixturevalue("postgres")
         opened = Database.open(server.create())
-    migrate(opened, quiet)
+    migrate(opened, silent)
     yield opened
     opened.close()
 
@@ -59,10 +56,10 @@ async def test_what_comes_back_can_be_found_and_changed(database: Database, othe
     await ask(database, "tramontane")
     await ask(other, "sirocco")
     blobs, others = Blobs((tmp_path / "blobs").as_uri()), Blobs((tmp_path / "others").as_uri())
-    manifest = backup(database, blobs, tmp_path / "backup.tar", SystemClock(), quiet)
+    manifest = backup(database, blobs, tmp_path / "backup.tar", SystemClock(), silent)
     assert "conversation_entry" in manifest.tables
     assert not [name for name in manifest.tables if name.startswith("search_")]
-    restore(tmp_path / "backup.tar", other, others, quiet, replace=True)
+    restore(tmp_path / "backup.tar", other, others, silent, replace=True)
     assert found(other, "tramontane") == ["About tramontane"]
     assert found(other, "w3") == ["About tramontane"]
     assert found(other, "sirocco") == []

@@ -15,6 +15,7 @@ from tramontane.features.assistant.nouns import Conversation, Numbers, Owner
 from tramontane.features.assistant.tables import kept_bytes
 from tramontane.features.assistant.words import MOST_CHARACTERS, fold
 from tramontane.foundation.ids import new_id
+from tramontane.foundation.progress import silent
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.schema import migrate
 
@@ -156,14 +157,14 @@ def test_a_name_that_fills_the_list_leaves_the_texts_unread(
 
 def test_what_was_kept_before_the_index_knew_owners_is_found_after(address: str) -> None:
     opened = Database.open(address)
-    migrate(opened, lambda stage, done, total: None, target="0006")
+    migrate(opened, silent, target="0006")
     with opened.write() as connection:
         kept_bytes.create(connection)  # a later step's, which writing takes for granted
         one = conversation(connection, name="Bora")
         changed = say(connection, one, "the mistral")
         say(connection, conversation(connection, COLLEAGUE), "the mistral", COLLEAGUE)
         kept_bytes.drop(connection)
-    migrate(opened, lambda stage, done, total: None)
+    migrate(opened, silent)
     with opened.write() as connection:
         assert found(connection, "mistral") == found(connection, "bora") == [one]
         values = {"body": {"content": "the levant"}, "words": fold("the levant")}
@@ -183,7 +184,7 @@ def test_postgresql_asks_its_index_only_for_what_is_not_near(
     """Its index brings every hit before the latest are known: half a second for a word that stands everywhere."""
     monkeypatch.setattr(looking, "NEAR", 10)
     opened, asked = Database.open(postgres.create()), []
-    migrate(opened, lambda stage, done, total: None)
+    migrate(opened, silent)
     event.listen(opened._engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
     with opened.write() as connection:
         for turn in range(30):

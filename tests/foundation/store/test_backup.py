@@ -13,9 +13,11 @@ import pytest
 from sqlalchemy import text
 from tests.foundation.store.accounts import add, names
 from tests.postgres import PostgresServer
+from tests.waiting import wait_until
 
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import BadRequest, Conflict
+from tramontane.foundation.progress import silent
 from tramontane.foundation.store.archive import MANIFEST
 from tramontane.foundation.store.backup import backup
 from tramontane.foundation.store.blobs import Blobs
@@ -27,10 +29,6 @@ from tramontane.foundation.store.scope import Scope
 SCOPE = Scope("org_a", "ws_a")
 NASTY = ("plain", "ümläut 漢字 😀", 'quote " \\ slash', "line\nbreak\ttab", " ", "\x01\x7f", "NULL", "0", "\u2028")
 BYTES = bytes(range(256))
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    pass
 
 
 @pytest.fixture
@@ -71,7 +69,7 @@ def test_all_of_it_comes_back_into_either_database(
     assert saved.tables["organisation"].rows == len(NASTY)
     assert len(saved.blobs) == 3
     fresh = Blobs((tmp_path / "fresh").as_uri())
-    assert restore(tmp_path / "b.tar", other, fresh, quiet) == saved
+    assert restore(tmp_path / "b.tar", other, fresh, silent) == saved
     assert names(other) == set(NASTY)
     with other.read() as connection:
         value, time_ns = connection.execute(text("SELECT value, created_ns FROM secret")).one()
@@ -80,7 +78,7 @@ def test_all_of_it_comes_back_into_either_database(
     with fresh.open(SCOPE, "documents/2") as file:
         assert file.read() == bytes([2]) * 100_000
     assert current_revision(other) == head_revision()
-    again = backup(other, fresh, tmp_path / "again.tar", SystemClock(), quiet)
+    again = backup(other, fresh, tmp_path / "again.tar", SystemClock(), silent)
     assert (again.tables, again.blobs) == (saved.tables, saved.blobs)
     assert {"saving organisation", "saving files"} <= set(told)
 
@@ -100,15 +98,14 @@ def test_everything_acknowledged_before_it_began_is_in_it(database: Database, ot
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        while len(acknowledged) < 50:
-            stop.wait(0.005)
+        wait_until(lambda: len(acknowledged) >= 50)
         before = set(acknowledged)
-        backup(database, blobs, tmp_path / "b.tar", SystemClock(), quiet)
+        backup(database, blobs, tmp_path / "b.tar", SystemClock(), silent)
         assert len(acknowledged) >= len(before)
     finally:
         stop.set()
         writer.join()
-    restore(tmp_path / "b.tar", other, Blobs((tmp_path / "fresh").as_uri()), quiet)
+    restore(tmp_path / "b.tar", other, Blobs((tmp_path / "fresh").as_uri()), silent)
     found = names(other)
     assert before <= found <= set(acknowledged)
     assert found == {f"w{number}" for number in range(len(found))}
@@ -118,25 +115,25 @@ def test_a_target_with_something_in_it_is_left_alone_unless_told(
     database: Database, other: Database, blobs: Blobs, tmp_path: Path
 ) -> None:
     fill(database, blobs)
-    backup(database, blobs, tmp_path / "b.tar", SystemClock(), quiet)
-    migrate(other, quiet)
+    backup(database, blobs, tmp_path / "b.tar", SystemClock(), silent)
+    migrate(other, silent)
     add(other, "precious")
     fresh = Blobs((tmp_path / "fresh").as_uri())
     with pytest.raises(Conflict, match="organisation"):
-        restore(tmp_path / "b.tar", other, fresh, quiet)
+        restore(tmp_path / "b.tar", other, fresh, silent)
     assert names(other) == {"precious"}
     fresh.put(SCOPE, "old", io.BytesIO(b"old"))
-    restore(tmp_path / "b.tar", other, fresh, quiet, replace=True)
+    restore(tmp_path / "b.tar", other, fresh, silent, replace=True)
     assert names(other) == set(NASTY)
     assert fresh.paths() == blobs.paths()
 
 
 def test_a_backup_never_overwrites_another(database: Database, blobs: Blobs, tmp_path: Path) -> None:
     add(database, "a")
-    backup(database, blobs, tmp_path / "b.tar", SystemClock(), quiet)
+    backup(database, blobs, tmp_path / "b.tar", SystemClock(), silent)
     before = (tmp_path / "b.tar").read_bytes()
     with pytest.raises(Conflict):
-        backup(database, blobs, tmp_path / "b.tar", SystemClock(), quiet)
+        backup(database, blobs, tmp_path / "b.tar", SystemClock(), silent)
     assert (tmp_path / "b.tar").read_bytes() == before
     assert (tmp_path / "b.tar").stat().st_mode & 0o077 == 0
 
@@ -185,16 +182,16 @@ def test_a_full_disk_is_said_and_leaves_no_half_backup(
 
 def test_a_folder_that_is_not_there_is_named(database: Database, blobs: Blobs, tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="nowhere"):
-        backup(database, blobs, tmp_path / "nowhere" / "b.tar", SystemClock(), quiet)
+        backup(database, blobs, tmp_path / "nowhere" / "b.tar", SystemClock(), silent)
 
 
 @pytest.fixture
 def archive(tmp_path: Path, blobs: Blobs) -> bytes:
     """The bytes of a small backup."""
     database = Database.open(f"sqlite:///{tmp_path / 'source' / 't.db'}")
-    migrate(database, quiet)
+    migrate(database, silent)
     fill(database, blobs)
-    backup(database, blobs, tmp_path / "small.tar", SystemClock(), quiet)
+    backup(database, blobs, tmp_path / "small.tar", SystemClock(), silent)
     database.close()
     return (tmp_path / "small.tar").read_bytes()
 
@@ -203,7 +200,7 @@ def refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "bad.tar").write_bytes(data)
     target = Database.open(f"sqlite:///{tmp_path / 'target' / 't.db'}")
     with pytest.raises(BadRequest):
-        restore(tmp_path / "bad.tar", target, Blobs((tmp_path / "untouched").as_uri()), quiet)
+        restore(tmp_path / "bad.tar", target, Blobs((tmp_path / "untouched").as_uri()), silent)
     assert current_revision(target) is None
     target.close()
 

@@ -18,6 +18,7 @@ from tests.foundation.store.accounts import add, names
 
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import BadRequest, Conflict, Misconfigured
+from tramontane.foundation.progress import silent
 from tramontane.foundation.store import lease
 from tramontane.foundation.store.archive import MANIFEST, ContentHash
 from tramontane.foundation.store.backup import backup
@@ -33,21 +34,17 @@ SCOPE = Scope("org_a", "ws_a")
 SAVED, PRECIOUS = {"saved-1", "saved-2"}, {"precious"}
 
 
-def quiet(stage: str, done: int, total: int) -> None:
-    pass
-
-
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     """A backup of two organisations and two files."""
     source = Database.open(f"sqlite:///{tmp_path / 'source' / 't.db'}")
-    migrate(source, quiet)
+    migrate(source, silent)
     for name in SAVED:
         add(source, name)
     blobs = Blobs((tmp_path / "source-blobs").as_uri())
     blobs.put(SCOPE, "same-name", io.BytesIO(b"saved"))
     blobs.put(SCOPE, "new-name", io.BytesIO(b"new"))
-    backup(source, blobs, tmp_path / "saved.tar", SystemClock(), quiet)
+    backup(source, blobs, tmp_path / "saved.tar", SystemClock(), silent)
     source.close()
     return tmp_path / "saved.tar"
 
@@ -101,7 +98,7 @@ def test_a_restore_that_is_killed_leaves_what_was_there(
     assert names(full) == PRECIOUS
     assert OLD.items() <= contents(blobs).items()
     assert current_revision(full) == head_revision()
-    restore(saved, full, blobs, quiet, replace=True)
+    restore(saved, full, blobs, silent, replace=True)
     assert (names(full), contents(blobs)) == (SAVED, NEW)
     if full.kind == "sqlite":
         left = {path.name for path in Path(str(full.url.database)).parent.iterdir()}
@@ -131,7 +128,7 @@ def test_an_archive_whose_rows_do_not_fit_leaves_what_was_there(
     forged = saved.with_name("forged.tar")
     _forge(saved, forged, change)
     with pytest.raises(BadRequest):
-        restore(forged, full, blobs, quiet, replace=True)
+        restore(forged, full, blobs, silent, replace=True)
     assert (names(full), contents(blobs)) == (PRECIOUS, OLD)
 
 
@@ -159,13 +156,13 @@ def test_tables_of_other_programs_are_neither_saved_nor_dropped(
     with full.write() as connection:
         connection.execute(text("CREATE TABLE theirs (place numeric, thing integer)"))
         connection.execute(text("INSERT INTO theirs VALUES (1, 2)"))
-    assert "theirs" not in backup(full, blobs, tmp_path / "ours.tar", SystemClock(), quiet).tables
+    assert "theirs" not in backup(full, blobs, tmp_path / "ours.tar", SystemClock(), silent).tables
     if full.kind == "sqlite":
         with pytest.raises(Conflict, match="theirs"):
-            restore(saved, full, blobs, quiet, replace=True)
+            restore(saved, full, blobs, silent, replace=True)
         assert (names(full), contents(blobs)) == (PRECIOUS, OLD)
     else:
-        restore(saved, full, blobs, quiet, replace=True)
+        restore(saved, full, blobs, silent, replace=True)
         assert names(full) == SAVED
     with full.read() as connection:
         assert connection.execute(text("SELECT thing FROM theirs")).scalar_one() == 2
@@ -177,7 +174,7 @@ def test_what_others_hang_on_our_tables_is_named_and_nothing_changes(saved: Path
     with full.write() as connection:
         connection.execute(text("CREATE VIEW their_view AS SELECT name FROM organisation"))
     with pytest.raises(Conflict, match="their_view"):
-        restore(saved, full, blobs, quiet, replace=True)
+        restore(saved, full, blobs, silent, replace=True)
     assert (names(full), contents(blobs)) == (PRECIOUS, OLD)
 
 
@@ -186,7 +183,7 @@ def test_another_programs_table_under_a_name_of_ours_stays(saved: Path, address:
     with database.write() as connection:
         connection.execute(text("CREATE TABLE organisation (theirs integer)"))
     with pytest.raises(Conflict, match="organisation"):
-        restore(saved, database, blobs, quiet, replace=True)
+        restore(saved, database, blobs, silent, replace=True)
     with database.read() as connection:
         assert [column["name"] for column in inspect(connection).get_columns("organisation")] == ["theirs"]
     database.close()
@@ -198,11 +195,11 @@ def test_a_newer_releases_database_gives_way_to_a_backup_where_that_is_safe(
     with full.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     if full.kind == "sqlite":
-        restore(saved, full, blobs, quiet, replace=True)
+        restore(saved, full, blobs, silent, replace=True)
         assert names(full) == SAVED
         return
     with pytest.raises(Misconfigured, match="9999"):
-        restore(saved, full, blobs, quiet, replace=True)
+        restore(saved, full, blobs, silent, replace=True)
     assert names(full) == PRECIOUS
 
 
@@ -212,8 +209,8 @@ def test_a_damaged_file_is_replaced_when_told(saved: Path, tmp_path: Path, blobs
     path.with_name("damaged.db-journal").write_bytes(b"and this its journal" * 100)
     database = Database.open(f"sqlite:///{path}")
     with pytest.raises(StorageFailed):
-        restore(saved, database, blobs, quiet)
-    restore(saved, database, blobs, quiet, replace=True)
+        restore(saved, database, blobs, silent)
+    restore(saved, database, blobs, silent, replace=True)
     assert names(database) == SAVED
     add(database, "later")
     assert database.check() == []
@@ -225,8 +222,8 @@ def test_a_link_to_the_file_stays_one(saved: Path, tmp_path: Path) -> None:
     link, file = tmp_path / "link.db", tmp_path / "disk" / "real.db"
     link.symlink_to(file)
     database = Database.open(f"sqlite:///{link}")
-    migrate(database, quiet)
-    restore(saved, database, Blobs((tmp_path / "none").as_uri()), quiet, replace=True)
+    migrate(database, silent)
+    restore(saved, database, Blobs((tmp_path / "none").as_uri()), silent, replace=True)
     assert link.is_symlink() and names(database) == SAVED
     assert sorted(path.name for path in file.parent.iterdir()) == ["real.db"]
     database.close()
@@ -244,15 +241,15 @@ def test_many_may_use_a_store_and_one_alone_may_replace_it(
         leased(here, homes[0]),
         leased(there, homes[1]),
         pytest.raises(StoreInUse, match="stop the server"),
-        taken_over(there, homes[1], 0, quiet),
+        taken_over(there, homes[1], 0, silent),
     ):
         pass
-    with taken_over(here, homes[0], 0, quiet):
+    with taken_over(here, homes[0], 0, silent):
         with pytest.raises(StoreInUse, match="being restored"), leased(there, homes[1]):
             pass
-        with pytest.raises(StoreInUse, match="stop the server"), taken_over(there, homes[1], 0, quiet):
+        with pytest.raises(StoreInUse, match="stop the server"), taken_over(there, homes[1], 0, silent):
             pass
-    with taken_over(here, homes[0], 0, quiet):
+    with taken_over(here, homes[0], 0, silent):
         pass
     here.close()
     there.close()
@@ -278,7 +275,7 @@ def test_who_takes_over_asks_and_waits_until_all_have_made_way(address: str, tmp
     assert len(reports) == 3
     with leased(here, tmp_path):
         assert not is_wanted(here, tmp_path)
-        with pytest.raises(StoreInUse, match="in use"), taken_over(there, tmp_path, 0.3, quiet):
+        with pytest.raises(StoreInUse, match="in use"), taken_over(there, tmp_path, 0.3, silent):
             pass
         assert not is_wanted(here, tmp_path)
     here.close()
@@ -289,7 +286,7 @@ def test_a_folder_under_two_names_is_one_folder(tmp_path: Path) -> None:
     (tmp_path / "true").mkdir()
     (tmp_path / "other").symlink_to(tmp_path / "true")
     database = Database.open(f"sqlite:///{tmp_path / 'other' / 'tramontane.db'}")
-    with restoring(database, tmp_path / "true"), taken_over(database, tmp_path / "true", 0, quiet):
+    with restoring(database, tmp_path / "true"), taken_over(database, tmp_path / "true", 0, silent):
         pass
     database.close()
 
@@ -332,14 +329,14 @@ def test_others_work_on_until_all_is_ready_and_their_work_stands_when_the_target
         yield
 
     with pytest.raises(StoreInUse):
-        restore(saved, full, blobs, quiet, replace=True, alone=never)
+        restore(saved, full, blobs, silent, replace=True, alone=never)
     assert (names(full), contents(blobs)) == (PRECIOUS | {"meanwhile"}, OLD)
     assert not list(tmp_path.rglob("*.restoring*"))
 
 
 def test_what_was_filled_while_one_waited_is_not_overwritten_unasked(saved: Path, address: str, tmp_path: Path) -> None:
     database = Database.open(address)
-    migrate(database, quiet)
+    migrate(database, silent)
 
     @contextmanager
     def late() -> Iterator[None]:
@@ -347,7 +344,7 @@ def test_what_was_filled_while_one_waited_is_not_overwritten_unasked(saved: Path
         yield
 
     with pytest.raises(Conflict, match="not empty"):
-        restore(saved, database, Blobs((tmp_path / "none").as_uri()), quiet, alone=late)
+        restore(saved, database, Blobs((tmp_path / "none").as_uri()), silent, alone=late)
     assert names(database) == {"late"}
     database.close()
 
@@ -366,7 +363,7 @@ def test_a_lease_is_taken_again_after_its_connection_broke(address: str, tmp_pat
                 )
         held.keep()
         held.keep()
-        with pytest.raises(StoreInUse), taken_over(there, tmp_path, 0, quiet):
+        with pytest.raises(StoreInUse), taken_over(there, tmp_path, 0, silent):
             pass
     here.close()
     there.close()

@@ -15,6 +15,7 @@ from tests.foundation.store.accounts import add, names
 import tramontane.features
 import tramontane.records
 from tramontane.foundation.errors import Misconfigured
+from tramontane.foundation.progress import silent
 from tramontane.foundation.store import schema
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.derived import is_derived
@@ -22,10 +23,6 @@ from tramontane.foundation.store.tables import metadata
 
 TENANT = {"organisation_id", "workspace_id"}
 PORTABLE = (BigInteger, Boolean, Float, LargeBinary, Text)
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    pass
 
 
 def declared() -> None:
@@ -71,7 +68,7 @@ def test_steps_are_taken_once_and_reported(address: str) -> None:
     assert taken >= 1
     assert told[0] == (0, taken)
     assert told[-1] == (taken, taken)
-    assert schema.migrate(database, quiet) == 0
+    assert schema.migrate(database, silent) == 0
     assert schema.current_revision(database) == schema.head_revision()
     database.close()
 
@@ -79,7 +76,7 @@ def test_steps_are_taken_once_and_reported(address: str) -> None:
 def test_several_processes_may_start_at_once(address: str) -> None:
     opened = [Database.open(address) for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        taken = list(pool.map(lambda database: schema.migrate(database, quiet), opened))
+        taken = list(pool.map(lambda database: schema.migrate(database, silent), opened))
     assert sum(taken) == len(list(ScriptDirectory(str(schema.FOLDER)).walk_revisions()))
     for database in opened:
         database.close()
@@ -95,25 +92,25 @@ def test_a_step_that_breaks_leaves_nothing_behind(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database.open(address)
-    schema.migrate(database, quiet)
+    schema.migrate(database, silent)
     add(database, "a")
     folder = _with_broken_step(tmp_path)
     monkeypatch.setattr(schema, "FOLDER", folder)
     with pytest.raises(RuntimeError, match="broke"):
-        schema.migrate(database, quiet)
+        schema.migrate(database, silent)
     with database.read() as connection:
         assert "half" not in inspect(connection).get_table_names()
     assert names(database) == {"a"}
     monkeypatch.undo()
-    assert schema.migrate(database, quiet) == 0
+    assert schema.migrate(database, silent) == 0
     database.close()
 
 
 def test_a_file_with_rows_is_copied_before_a_step(tmp_path: Path) -> None:
     database = Database.open(f"sqlite:///{tmp_path / 't.db'}")
-    schema.migrate(database, quiet, target="0001")
+    schema.migrate(database, silent, target="0001")
     add(database, "a")
-    assert schema.migrate(database, quiet) >= 1
+    assert schema.migrate(database, silent) >= 1
     copy = Database.open(f"sqlite:///{tmp_path / 't.db.before-0002'}")
     assert names(copy) == {"a"}
     assert schema.current_revision(copy) == "0001"
@@ -123,7 +120,7 @@ def test_a_file_with_rows_is_copied_before_a_step(tmp_path: Path) -> None:
 
 def test_a_workspace_keeps_the_largest_weight_its_live_keys_had(address: str) -> None:
     database = Database.open(address)
-    schema.migrate(database, quiet, target="0002")
+    schema.migrate(database, silent, target="0002")
     add(database, "o")
     with database.write() as connection:
         for name, weight in (("plain", 1), ("heavy", 1), ("heavier", 9), ("past", 2)):
@@ -140,7 +137,7 @@ def test_a_workspace_keeps_the_largest_weight_its_live_keys_had(address: str) ->
                 ),
                 {"name": name, "key": f"k{number}", "hash": b"h", "weight": weight, "revoked_ns": revoked_ns},
             )
-    assert schema.migrate(database, quiet) >= 1
+    assert schema.migrate(database, silent) >= 1
     with database.read() as connection:
         weights = {name: weight for name, weight in connection.execute(text("SELECT name, weight FROM workspace"))}
         assert connection.execute(text("SELECT count(*) FROM service_key")).scalar_one() == 5
@@ -153,7 +150,7 @@ def test_a_newer_database_is_refused_with_the_cure(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(Misconfigured, match=r"9999.*newer release"):
-        schema.migrate(database, quiet)
+        schema.migrate(database, silent)
 
 
 def _with_broken_step(tmp_path: Path) -> Path:

@@ -5,7 +5,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -13,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from tests.records.ledger import gateway
 from tests.records.ledger.gateway import CALLER, receipt
-from tests.waiting import PATIENCE_S, until
+from tests.waiting import until, wait_until
 
 from tramontane.engine import ports
 from tramontane.foundation.errors import Overloaded
@@ -286,27 +285,29 @@ async def test_kill_9_leaves_exactly_one_receipt_for_every_request(
     ledger = ReceiptBook(database, spool)
     await ledger.start()
     await ledger.close()
-    told = [line.split() for line in witness.read_text().rpartition("\n")[0].split("\n")]
-    over = {request_id for kind, request_id in told if kind == "over"}
-    begun = {request_id for kind, request_id in told if kind == "begun"}
+    lines = [line.split() for line in witness.read_text().rpartition("\n")[0].split("\n")]
+    over = {request_id for kind, request_id in lines if kind == "over"}
+    begun = {request_id for kind, request_id in lines if kind == "begun"}
     assert len(over) >= KILLS * ENOUGH // 2
     found = stored(database)
     finished = {request_id for request_id, end in found.items() if end == ("finished", None)}
     interrupted = {request_id for request_id, end in found.items() if end == ("failed", "interrupted")}
     assert over <= finished
     assert begun <= interrupted
-    assert len(found) == len(finished) + len(interrupted) <= len(told) + KILLS
+    assert len(found) == len(finished) + len(interrupted) <= len(lines) + KILLS
     assert left(spool) == []
 
 
+def told(witness: Path) -> int:
+    return witness.read_text().count("\n")
+
+
 def _run_until_killed(address: str, spool: Path, prefix: str, witness: Path) -> None:
-    before = witness.read_text().count("\n")
+    before = told(witness)
     process = subprocess.Popen([sys.executable, gateway.__file__, address, str(spool), prefix, str(witness)])
-    end = time.monotonic() + PATIENCE_S
     try:
-        while witness.read_text().count("\n") < before + ENOUGH:
-            assert process.poll() is None and time.monotonic() < end
-            time.sleep(0.003)
+        wait_until(lambda: process.poll() is not None or told(witness) >= before + ENOUGH, every_s=0.003)
+        assert process.poll() is None
     finally:
         process.kill()
         process.wait()

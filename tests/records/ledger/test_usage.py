@@ -13,6 +13,7 @@ from tests.records.ledger.gateway import CALLER, receipt
 
 from tramontane.foundation.errors import InvalidFields
 from tramontane.foundation.nouns import Caller
+from tramontane.foundation.progress import silent
 from tramontane.foundation.store.database import Database
 from tramontane.foundation.store.schema import migrate
 from tramontane.foundation.store.scope import Scope
@@ -74,7 +75,7 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         server: PostgresServer = request.getfixturevalue("postgres")
         address = server.create()
     opened = Database.open(address)
-    migrate(opened, lambda stage, done, total: None)
+    migrate(opened, silent)
     yield opened
     opened.close()
 

@@ -1,11 +1,11 @@
 """A child that oversteps is replaced, and the next call is served."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.waiting import wait_until
 
 from tramontane.adapters.servers.completion.limited import LimitedProcess, LimitReached
 
@@ -58,7 +58,4 @@ def test_close_ends_the_child(process: LimitedProcess) -> None:
     child = process._child
     assert child is not None
     process.close()
-    deadline = time.monotonic() + 10
-    while child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert child.poll() is not None
+    wait_until(lambda: child.poll() is not None)

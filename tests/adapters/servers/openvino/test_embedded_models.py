@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tramontane.adapters.servers.openvino.embedder import Embedder
 from tramontane.adapters.servers.openvino.paged_model import PagedModel
 from tramontane.adapters.servers.openvino.prepare import DISTANCE_BOUND_NATS, prepare
+from tramontane.foundation.progress import silent
 
 pytestmark = pytest.mark.models
 
@@ -44,7 +45,7 @@ def greedy(model: PagedModel, prompt: list[int], limit: int) -> list[int]:
 
 def test_the_chat_model_is_prepared_within_the_bound_and_answers(chat_gguf: Path, tmp_path: Path) -> None:
     tokenizer = gguf_tokenizer(chat_gguf)
-    manifest = prepare(chat_gguf, tmp_path / "ready", lambda *_: None, lambda text: tokenizer.encode(text).ids)
+    manifest = prepare(chat_gguf, tmp_path / "ready", silent, lambda text: tokenizer.encode(text).ids)
     assert manifest.distance.nats is not None and manifest.distance.nats <= DISTANCE_BOUND_NATS
     assert manifest.distance.tokens > 500
     model = PagedModel.load(tmp_path / "ready", 64 << 20)

@@ -22,6 +22,7 @@ from tramontane.adapters.servers.openvino.prepare import prepare
 from tramontane.adapters.servers.openvino.tensors import open_source
 from tramontane.adapters.servers.openvino.weights import ExactNodes
 from tramontane.foundation.nouns import Sampling
+from tramontane.foundation.progress import silent
 
 Reference = Callable[[list[int]], np.ndarray]
 ONCE = "The lighthouse keeper wrote one line in his book every evening: the wind, the sea, the ships."
@@ -199,7 +200,7 @@ def test_prepared_weights_stay_near_transformers_and_batching_near_running_alone
     """
     weights, config = published
     reference = torch_logits(rounded_to_int8_rows(weights), config)
-    prepare(chat_gguf, tmp_path / "ready", lambda *_: None)
+    prepare(chat_gguf, tmp_path / "ready", silent)
     model = PagedModel.load(tmp_path / "ready", 200 << 20)
     prompts = chat_prompts(chat_gguf)
     together = EngineLoop(model, prefill_chunk_tokens=48)
@@ -219,7 +220,7 @@ def test_prepared_weights_stay_near_transformers_and_batching_near_running_alone
 @pytest.mark.models
 def test_a_seeded_answer_is_the_same_alone_and_in_company(chat_gguf: Path, tmp_path: Path) -> None:
     """Token for token, through the rounding of prepared weights. Namespaces keep the runs from sharing a cache."""
-    prepare(chat_gguf, tmp_path / "ready", lambda *_: None)
+    prepare(chat_gguf, tmp_path / "ready", silent)
     model = PagedModel.load(tmp_path / "ready", 200 << 20)
     prompts, seeded = chat_prompts(chat_gguf), Sampling(temperature=0.7, seed=5)
     alone, company = {}, EngineLoop(model, prefill_chunk_tokens=48)

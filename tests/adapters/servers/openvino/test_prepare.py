@@ -18,14 +18,11 @@ from tramontane.adapters.servers.openvino.errors import CacheTooSmall, ModelFile
 from tramontane.adapters.servers.openvino.paged_model import PagedModel
 from tramontane.adapters.servers.openvino.prepared import MANIFEST_FILE, WEIGHTS_FILE, read_manifest
 from tramontane.foundation.errors import StorageFull
+from tramontane.foundation.progress import silent
 
 CONFIG = random_config("qwen2", intermediate_size=128)
 PROMPT = [int(token) for token in np.random.default_rng(1).integers(0, 320, 50)]
 CACHE_BYTES = 4_000_000
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    pass
 
 
 def as_bytes(text: str) -> list[int]:
