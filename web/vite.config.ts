@@ -7,7 +7,7 @@ import { defineConfig, type Plugin } from 'vite';
 // Where a build takes shape; scripts/finish.js puts it in its place when it is whole.
 const MAKING = 'dist';
 const SHELL =
-  /node_modules\/(svelte|esm-env|clsx)\/|\/src\/(App|idle|router|api|shell|parts|account\/(SignIn|Join|Doorway|refusal)|i18n\/(index|named|refusals)|theme\/)/;
+  /node_modules\/(svelte|esm-env|clsx)\/|\/src\/(App|idle|router|api|shell|parts|account\/(SignIn|Join|Doorway|refusal)|i18n\/(index|named|refusals|fr\/typeset)|theme\/)/;
 const BOOT = 'src/theme/boot.js';
 
 /**

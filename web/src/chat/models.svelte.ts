@@ -1,7 +1,7 @@
 /** The models one can talk to: what each is good for and whether it is in memory. Read when needed, and again. */
 import { models } from '../api/models.svelte';
 import type { Model } from '../api/types';
-import { told } from '../i18n/index.svelte';
+import { told } from '../i18n/told.svelte';
 import { purposes } from '../studio/purposes';
 
 class Catalogue {

@@ -1,8 +1,10 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import shipped from '../../../src/tramontane/records/catalog/catalogue.toml?raw';
 import en from './en/index';
-import fr, { told as frenchCatalogue } from './fr/index';
-import { filled, formatAgo, formatBytes, setLanguage, t, tn, told } from './index.svelte';
+import fr from './fr/index';
+import frenchCatalogue from './fr/told';
+import { filled, formatAgo, formatBytes, setLanguage, t, tn } from './index.svelte';
+import { told } from './told.svelte';
 
 const placeholders = (words: string) => [...words.matchAll(/\{(\w+)\}/g)].map((found) => found[1]).sort();
 
@@ -75,7 +77,11 @@ describe('words', () => {
 
   it('say what the shipped catalogue says, and leave other words in their own language', async () => {
     const shipped = 'Qwen3 4B, can think before it answers.';
-    expect(told(shipped)).toEqual({ words: 'Qwen3 4B, peut réfléchir avant de répondre.' });
+    // It is read when somebody asks, and English until it is there.
+    expect(told(shipped)).toEqual({ words: shipped, lang: 'en' });
+    await vi.waitFor(() =>
+      expect(told(shipped)).toEqual({ words: 'Qwen3 4B, peut réfléchir avant de répondre.' }),
+    );
     expect(told('Any use, changes and redistribution with the notice kept.')?.words).toMatch(/^Tout usage/);
     // An installed model may bear a shipped name and come from elsewhere.
     expect(told('Our Qwen, trained on the tides.')).toEqual({

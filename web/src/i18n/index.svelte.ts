@@ -24,7 +24,7 @@ export const LANGUAGES: readonly { code: Language; name: string }[] = [
   { code: 'fr', name: 'Français' },
 ];
 
-const LOADERS: Record<Language, () => Promise<{ default: Words; told?: Words }>> = {
+const LOADERS: Record<Language, () => Promise<{ default: Words }>> = {
   en: () => import('./en/index'),
   fr: () => import('./fr/index'),
 };
@@ -33,7 +33,6 @@ const KEPT = 'tramontane.language';
 class Tongue {
   language = $state<Language>('en');
   words = $state.raw<Words>({});
-  told = $state.raw<Words>({});
 }
 
 const tongue = new Tongue();
@@ -56,7 +55,6 @@ export async function setLanguage(wanted: Language): Promise<void> {
   if (wanted === tongue.language && Object.keys(tongue.words).length > 0) return;
   const loaded = await LOADERS[wanted]();
   tongue.words = loaded.default;
-  tongue.told = loaded.told ?? {};
   tongue.language = wanted;
   document.documentElement.lang = wanted;
   try {
@@ -79,16 +77,6 @@ export function t(key: Key, params?: Params): string {
 /** The words of a key put together from a word of the server; null where there are none. Reactive. */
 export function translated(key: string): string | null {
   return Object.hasOwn(tongue.words, key) ? (tongue.words[key] ?? null) : null;
-}
-
-/**
- * What the catalogue says of a model or a licence, in the page's language where these are the words of the shipped
- * catalogue; else in the server's own, which are taken for English.
- */
-export function told(words: string | null | undefined): { words: string; lang?: Language } | null {
-  if (!words) return null;
-  const here = Object.hasOwn(tongue.told, words) ? tongue.told[words] : undefined;
-  return here === undefined ? { words, lang: 'en' } : { words: here };
 }
 
 /** The plural form of `key` for `count`, which also stands in `{count}`. */

@@ -1,6 +1,7 @@
 /** What the machine can hold and what a licence permits, in the reader's language, from the server's numbers. */
 import type { Model } from '../../api/types';
-import { formatBytes, language, t, told, translated } from '../../i18n/index.svelte';
+import { formatBytes, language, t, translated } from '../../i18n/index.svelte';
+import { told } from '../../i18n/told.svelte';
 
 export type Filter = 'all' | 'here' | 'fits';
 
