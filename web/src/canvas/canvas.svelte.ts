@@ -106,12 +106,15 @@ async function same(conversation: string, title: string, content: string): Promi
   return null;
 }
 
-export async function load(chat: Chat, id: string): Promise<void> {
+/** Shows it as the server has it; of the open one, what was typed since the field held `before` stays there. */
+export async function load(chat: Chat, id: string, before?: string): Promise<void> {
   if (!kept(chat)) return;
   const [document, all] = await Promise.all([documents.get(chat.id, id), documents.list(chat.id)]);
   // Whoever has gone on to another chat must not find this one's document there.
   if (chat.closed) return;
+  const typed = before === undefined || canvas.text === before ? null : canvas.text;
   shown(document);
+  if (typed !== null) canvas.text = typed;
   canvas.all = all;
 }
 
@@ -140,11 +143,12 @@ export async function saveVersion(chat: Chat, content: string, author: 'person' 
     });
     return;
   }
+  const before = canvas.text;
   canvas.busy = true;
   try {
     await documents.add(chat.id, open.id, { content, author, base_version: newest.version });
     drafts().keep(draftOf(open.id), '');
-    if (canvas.open?.id === open.id) await load(chat, open.id);
+    if (canvas.open?.id === open.id) await load(chat, open.id, before);
   } catch (error) {
     if (error instanceof ApiError && error.code === 'not_the_newest') await conflict(chat, open.id, content);
     else throw error;
@@ -190,7 +194,8 @@ async function takeVersion(chat: Chat, content: string): Promise<void> {
   const mine = canvas.dirty ? canvas.text : null;
   await saveVersion(chat, content, 'model');
   if (mine === null) return;
-  canvas.text = mine;
+  // Unless one has written on since.
+  if (canvas.text === content) canvas.text = mine;
   toast(t('chat.versionConflict'), { kind: 'error' });
 }
 

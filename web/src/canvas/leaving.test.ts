@@ -65,6 +65,16 @@ describe('a document that is left', () => {
   });
 });
 
+describe('a version on its way', () => {
+  it('leaves alone what is typed meanwhile', async () => {
+    const saving = saveVersion(chat(), 'new words', 'person');
+    canvas.text = 'new words and more';
+    answered();
+    await saving;
+    expect([canvas.newest?.content, canvas.text]).toEqual(['quicker', 'new words and more']);
+  });
+});
+
 describe('a version that the server does not take', () => {
   it('stays in the field above the one that was quicker', async () => {
     const saving = saveVersion(chat(), 'new words', 'person');
