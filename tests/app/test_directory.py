@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.records.catalog.test_answers import HERE, SHIPPED, SMALL, installed
+from tests.records.catalog.models import HERE, SHIPPED, SMALL, installed
 
 from tramontane.app.directory import Directory
 from tramontane.foundation.clock import SystemClock

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.adapters.servers.openvino.conftest import chat_gguf, models_dir  # noqa: F401  # fixtures
-from tests.records.catalog.test_answers import SMALL
-from tests.records.catalog.test_answers import installed as any_installed
+from tests.records.catalog.models import SMALL
+from tests.records.catalog.models import installed as any_installed
 
 from tramontane.adapters.formats.errors import FileRefused
 from tramontane.adapters.servers.llamacpp.starter import installed as llamacpp_installed

@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import Route, expect
 from tests.browser.chat import Chat
+from tests.waiting import wait_until
 
 STARTING = re.compile(r"/v1/conversations$")
 
@@ -23,9 +24,12 @@ def _unheard(chat: Chat) -> list[Route]:
 
 
 def _until_answered(chat: Chat, answered: list[Route]) -> Route:
-    while not answered:
+    def heard() -> list[Route]:
+        # Routes are served while the page is waited for.
         chat.page.wait_for_timeout(50)
-    return answered[0]
+        return answered
+
+    return wait_until(heard)[0]  # type: ignore[no-any-return]
 
 
 def test_a_first_question_that_arrived_unheard_is_found_with_its_answer_when_it_is_sent_again(chat: Chat) -> None:

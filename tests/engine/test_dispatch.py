@@ -4,7 +4,7 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.test_queue import ticket
+from tests.engine.tickets import ticket
 
 from tramontane.engine.dispatch import decide, reserved_seats, seats_of
 from tramontane.engine.nouns import SECOND_NS, Policy

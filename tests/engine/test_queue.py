@@ -1,29 +1,12 @@
 """The line's order: turns of keys, fairness of workspaces, the lift on return, and counts that always add up."""
 
-import itertools
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.engine.tickets import ticket
 
 from tramontane.engine import queue as queues
 from tramontane.engine.queue import MOVES, SCALE, FairQueue, Ticket, TicketState
-
-COUNTER = itertools.count()
-
-
-def ticket(workspace: str = "w", **fields: object) -> Ticket:
-    known: dict[str, object] = {
-        "id": f"r{next(COUNTER)}",
-        "workspace": workspace,
-        "key": "k",
-        "weight": 1,
-        "prompt_tokens": 10,
-        "expected_tokens": 5,
-        "arrived_ns": 0,
-        "give_up_ns": 10**12,
-    }
-    return Ticket(**{**known, **fields})  # type: ignore[arg-type]
 
 
 def order_of(queue: FairQueue) -> list[Ticket]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.fakes.doors import caller_named, fake_doors
 from tests.fakes.engine_room import FakeRoom
+from tests.waiting import until
 
 from tramontane.entrypoints.api import Doors, build_app
 from tramontane.entrypoints.api.body_budget import BodyBudget, HeldBody
@@ -108,8 +109,7 @@ async def test_bodies_on_their_way_leave_no_room_for_more(client: httpx2.AsyncCl
 async def test_what_waits_for_its_turn_is_held_too(client: httpx2.AsyncClient, room: FakeRoom) -> None:
     room.hold = asyncio.Event()
     waiting = [asyncio.create_task(client.post(PATH, json=CHAT, headers=key(name))) for name in ("one", "two")]
-    while len(room.asks) < 2:  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    await until(lambda: len(room.asks) == 2)
     assert (await client.post(PATH, json=CHAT, headers=key("three"))).status_code == 503
     room.hold.set()
     await asyncio.gather(*waiting)

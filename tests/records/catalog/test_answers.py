@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.records.catalog.models import ELSEWHERE, EVERYBODY, HERE, NEXT_DOOR, SHIPPED, SMALL, installed, private
 
 from tramontane.foundation.errors import InvalidFields
-from tramontane.foundation.store.scope import Scope
 from tramontane.records.catalog import resolve
 from tramontane.records.catalog.aliases import applicable, check_new_alias, follow
 from tramontane.records.catalog.builtin import parse_catalogue, shipped
@@ -16,47 +16,12 @@ from tramontane.records.catalog.licences import acceptance, is_accepted, licence
 from tramontane.records.catalog.nouns import (
     EVERYONE,
     Alias,
-    CacheShape,
     HubSource,
     InstalledModel,
-    ModelEntry,
-    Provenance,
     Visibility,
     WheelSource,
 )
 from tramontane.records.catalog.resolve import View
-
-EVERYBODY = Visibility()
-HERE = Scope("org", "ws")
-NEXT_DOOR = Scope("org", "other")
-ELSEWHERE = Scope("stranger", "ws2")
-SHIPPED = shipped()
-
-
-def installed(entry: ModelEntry, visibility: Visibility = EVERYBODY) -> InstalledModel:
-    return InstalledModel(
-        entry=entry,
-        visibility=visibility,
-        engine="openvino",
-        state="ready",
-        folder="",
-        files_folder="",
-        weights="",
-        architecture=entry.family,
-        files=(),
-        provenance=Provenance(source=entry.source),
-        sha256="",
-        size_bytes=0,
-        context_tokens=entry.context_tokens,
-        cache=CacheShape(),
-    )
-
-
-def private(name: str) -> ModelEntry:
-    source = HubSource(repository="a/b")
-    return ModelEntry(
-        name=name, family="llama", description="", licence="own", source=source, formats=(), capabilities=("chat",)
-    )
 
 
 def view(*models: InstalledModel, aliases: tuple[Alias, ...] = (), **options: object) -> View:
@@ -72,9 +37,6 @@ def view(*models: InstalledModel, aliases: tuple[Alias, ...] = (), **options: ob
 
 def alias(name: str, target: str, visibility: Visibility = EVERYBODY) -> Alias:
     return Alias(name=name, target=target, visibility=visibility)
-
-
-SMALL = installed(SHIPPED.entries["smollm2-135m-instruct"])
 
 
 def test_an_alias_may_point_anywhere() -> None:

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.records.catalog.test_answers import ELSEWHERE, HERE, NEXT_DOOR, SMALL, installed, private
+from tests.records.catalog.models import ELSEWHERE, HERE, NEXT_DOOR, SMALL, installed, private
 
 from tramontane.foundation.errors import Forbidden, InvalidFields, NotFound
 from tramontane.foundation.store.database import Database

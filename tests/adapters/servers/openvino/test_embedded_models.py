@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import gguf
 import numpy as np
 import pytest
+from tests.adapters.servers.openvino.tokens import gguf_tokenizer
 from tests.fakes.steps import Line, step_of
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer
 
 from tramontane.adapters.servers.openvino.embedder import Embedder
 from tramontane.adapters.servers.openvino.paged_model import PagedModel
@@ -18,17 +18,6 @@ pytestmark = pytest.mark.models
 BEGIN, END = 1, 2
 QUESTION = "user\nWhat is the capital of France?"
 ANSWER_BEGIN = "assistant\n"
-
-
-def gguf_tokenizer(path: Path) -> Tokenizer:
-    fields = gguf.GGUFReader(path).fields
-    vocabulary = {token: index for index, token in enumerate(fields["tokenizer.ggml.tokens"].contents())}
-    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
-    level = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(True), level])
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
 
 
 def greedy(model: PagedModel, prompt: list[int], limit: int) -> list[int]:

@@ -12,6 +12,7 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
+from tests.adapters.servers.openvino.tokens import gguf_tokenizer
 from tests.fakes.decoder_reference import random_config, random_weights, reference_logits, rounded_to_int8_rows
 from tests.fakes.model_files import write_folder
 from tests.fakes.token_requests import Outcome, run_dry, token_request
@@ -157,8 +158,6 @@ def _published_name(name: str) -> str:
 
 
 def chat_prompts(chat_gguf: Path) -> dict[str, list[int]]:
-    from tests.adapters.servers.openvino.test_embedded_models import gguf_tokenizer  # noqa: PLC0415
-
     tokenizer = gguf_tokenizer(chat_gguf)
     newline = tokenizer.encode("\n").ids
 

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 from sqlalchemy import select
 from tests.entrypoints.api.conversations.conftest import Clients
+from tests.entrypoints.api.conversations.routes import BODIES, ids_of, routes_with_ids
 from tests.entrypoints.api.conversations.talking import CALLER, frames, start, tree
-from tests.entrypoints.api.conversations.test_strangers import BODIES, ids_of, routes_with_ids
 from tests.fakes.doors import KEY, USAGE_KEY
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer
