@@ -34,9 +34,9 @@ const { random_seed: seed, ...unseeded } = BODY;
 const FOR_OPENAI = { ...unseeded, seed, stream: true };
 
 function ran(command, source) {
-  return JSON.parse(
-    execFileSync(command, command === 'sh' ? ['-c', source] : ['-'], { input: source, encoding: 'utf8' }),
-  );
+  // A shell that reads nothing may be gone before anything is written to it.
+  const [given, input] = command === 'sh' ? [['-c', source], ''] : [['-'], source];
+  return JSON.parse(execFileSync(command, given, { input, encoding: 'utf8' }));
 }
 
 describe('curl', () => {
