@@ -6,6 +6,7 @@ import { language, translated } from './index.svelte';
  * sentence is English, and where the page is English too it is the better one.
  */
 const NAMING = new Set([
+  'being_fetched',
   'checksum_mismatch',
   'conflict',
   'context_length_exceeded',
@@ -19,14 +20,18 @@ const NAMING = new Set([
   'model_not_found',
   'model_unavailable',
   'name_taken',
+  'model_not_permitted',
   'no_engine',
   'not_found',
+  'out_of_memory',
   'overloaded',
   'rate_limit_exceeded',
   'source_failed',
+  'stopping',
   'storage_failed',
   'storage_full',
   'too_large',
+  'too_many_waiting',
   'unsupported_media_type',
   'zip_unreadable',
 ]);
