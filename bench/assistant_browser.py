@@ -19,8 +19,8 @@ from tests.browser.frames import frames_per_second
 from tests.browser.long_conversation import imported
 from tests.browser.pages import settled
 from tests.browser.people import Person, first_administrator
-from tests.fakes.scripted_server import ScriptedServer, scripted_server
 from tests.e2e.platform import Platform, serving
+from tests.fakes.scripted_server import ScriptedServer, scripted_server
 
 from bench.parts import command
 from bench.report import goal_row
