@@ -22,7 +22,6 @@ The message is for the caller and names the cure. Status codes are mapped at the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 
 class TramontaneError(Exception):
@@ -39,12 +38,12 @@ class TramontaneError(Exception):
         *,
         param: str | None = None,
         code: str | None = None,
-        details: Mapping[str, str] = MappingProxyType({}),
+        details: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
-        self.details = details
+        self.details = dict(details or {})
         if code is not None:
             self.code = code
 

@@ -1,5 +1,6 @@
 """Text files in `data:` addresses: every way to write one is read, and what is broken is said to be, by field and cure."""
 
+import base64
 from urllib.parse import quote
 
 import pytest
@@ -131,6 +132,19 @@ def test_what_was_taken_before_is_read_as_far_as_it_can_be(url: str, text: str) 
 
 def test_what_is_read_slowly_is_kept_as_what_is_read_fast() -> None:
     url = "data:text/csv;charset=iso-8859-1,%E9;b"
-    assert taken_file(url, "a.csv", "inputs") == data_url("é;b".encode(), "text/csv;charset=utf-8")
+    assert taken_file(url, "a.csv", "inputs") == data_url("é;b".encode("latin-1"), "text/csv;charset=iso-8859-1")
     fast = data_url("é".encode("latin-1"), "text/csv;charset=iso-8859-1")
     assert taken_file(fast, "a.csv", "inputs") == fast
+
+
+@pytest.mark.parametrize("charset", sorted(CHARSETS))
+def test_what_was_taken_can_be_taken_again_up_to_the_limit(charset: str) -> None:
+    text = ("é" * MOST_FILE_BYTES).encode(CHARSETS[charset], "replace")[: MOST_FILE_BYTES - 2]
+    padded = f"data:text/plain;charset={charset};base64,{quote(base64.b64encode(text))}"
+    kept = taken_file(padded, "notes.txt", "inputs")
+    assert taken_file(kept, "notes.txt", "inputs") == kept == data_url(text, f"text/plain;charset={charset}")
+    assert kept_file(kept) == text.decode(CHARSETS[charset])
+
+
+def test_many_escapes_that_were_taken_before_are_read() -> None:
+    assert kept_file("data:text/plain," + "%41" * (MOST_ESCAPES + 1)) == "A" * (MOST_ESCAPES + 1)

@@ -172,10 +172,10 @@ class Assistant:
         """The same work, undone with Conflict (history_full) when it makes more than its owner may keep."""
 
         def within(connection: Connection, owner: Owner, *args: object) -> Result:
-            before = quota.used(connection, owner)
-            made = work(connection, owner, *args)
+            with quota.watched(connection) as growth:
+                made = work(connection, owner, *args)
             # Who is beyond it may still make less of it, and bring in what is there already.
-            if before < quota.used(connection, owner) > self._most_kept_bytes:
+            if growth.size_bytes > 0 and quota.used(connection, owner) > self._most_kept_bytes:
                 raise quota.full(self._most_kept_bytes)
             return made
 

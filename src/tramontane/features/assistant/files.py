@@ -43,24 +43,25 @@ def taken_file(url: str, name: str, field: str) -> str:
 
     Raises TooLarge, BadRequest (415) for what is no text, InvalidFields for what is no data URL or a broken one.
     """
-    address = _address(url, field)
-    text = _read(address, name, field)
+    address = _address(url[:MOST_BEFORE_COMMA], url, field)
+    content = _read(address, name, field)
     if address.base64 and "%" not in address.written:
         return url
-    return f"data:{address.kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+    return f"data:{address.kind};charset={address.charset.lower()};base64,{base64.b64encode(content).decode()}"
 
 
 def kept_file(url: str) -> str:
     """The text of a file that was taken once: whatever can be read of it."""
     try:
-        address = _address(url, "")
+        address = _address(url, url, "")
         content = _bytes(address, "", "")
     except InvalidFields:
         return UNREADABLE
     return content.decode(CHARSETS.get(address.charset.lower(), "utf-8"), "replace").replace("\x00", "\ufffd")
 
 
-def _read(address: _Address, name: str, field: str) -> str:
+def _read(address: _Address, name: str, field: str) -> bytes:
+    """What it carries, once that is seen to be text."""
     # Each byte takes three characters where all are percent-encoded.
     if len(address.written) > (MOST_FILE_BYTES * 4 // 3 + 4 if address.base64 else MOST_FILE_BYTES * 3):
         raise _too_large(name, field)
@@ -70,6 +71,9 @@ def _read(address: _Address, name: str, field: str) -> str:
     if charset is None:
         known = "UTF-8, UTF-16, ISO-8859-1, ISO-8859-15, Windows-1252"
         message = f"the charset {address.charset[:40]!r} of the file {name} is not read; send it in one of {known}"
+        raise InvalidFields.of(field, message)
+    if address.written.count("%") > MOST_ESCAPES:
+        message = f"the file {name} has more than {MOST_ESCAPES} percent-encoded bytes; send it as base64"
         raise InvalidFields.of(field, message)
     if _BROKEN_PERCENT.search(address.written):
         message = f"the file {name} has a % without two hexadecimal digits after it; write %25 for the character itself"
@@ -83,11 +87,12 @@ def _read(address: _Address, name: str, field: str) -> str:
         raise _no_text(name, charset.upper(), field) from None
     if "\x00" in text:
         raise _no_text(name, charset.upper(), field)
-    return text
+    return content
 
 
-def _address(url: str, field: str) -> _Address:
-    found = _ADDRESS.match(url[:MOST_BEFORE_COMMA])
+def _address(begin: str, url: str, field: str) -> _Address:
+    """`begin` is as much of the URL as its comma is looked for in."""
+    found = _ADDRESS.match(begin)
     if found is not None:
         charset = _CHARSET.search(found[2])
         kind = (found[1] or "text/plain").lower()
@@ -103,9 +108,6 @@ def _address(url: str, field: str) -> _Address:
 
 def _bytes(address: _Address, name: str, field: str) -> bytes:
     """What is written after the comma. Characters beyond ASCII stand for themselves in UTF-8, as in every address."""
-    if address.written.count("%") > MOST_ESCAPES:
-        message = f"the file {name} has more than {MOST_ESCAPES} percent-encoded bytes; send it as base64"
-        raise InvalidFields.of(field, message)
     content = unquote_to_bytes(address.written)
     if not address.base64:
         return content

@@ -6,7 +6,8 @@ two of one owner never wait for each other crosswise; an import, which takes man
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -25,7 +26,9 @@ COUNTED: dict[Table, tuple[str, ...]] = {
     project: ("name", "instructions"),
     shortcut: ("name", "text"),
 }
+FULL = "history_full"
 _OWNER = ("organisation_id", "workspace_id", "owner_id")
+_GROWTH = "assistant.quota.growth"
 
 
 def _more(insert: Any) -> Any:
@@ -37,8 +40,27 @@ def _more(insert: Any) -> Any:
 _COUNT = {"sqlite": _more(sqlite.insert), "postgresql": _more(postgresql.insert)}
 
 
+class Growth:
+    """What one piece of work adds to what its owner keeps, or, below nought, takes away."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+
+
+@contextmanager
+def watched(connection: Connection) -> Iterator[Growth]:
+    """The growth that is counted on this connection meanwhile: others of the same owner write beside it."""
+    connection.info[_GROWTH] = growth = Growth()
+    try:
+        yield growth
+    finally:
+        del connection.info[_GROWTH]
+
+
 def count(connection: Connection, owner: Owner, size_bytes: int) -> None:
     """Count what was written, or, below nought, what was taken away."""
+    if _GROWTH in connection.info:
+        connection.info[_GROWTH].size_bytes += size_bytes
     connection.execute(_COUNT[connection.dialect.name], {**msgspec.structs.asdict(owner), "bytes": size_bytes})
 
 
@@ -52,7 +74,7 @@ def full(most_bytes: int) -> Conflict:
         f"your conversations hold as much as one person may keep here ({most_bytes} bytes, files included); delete "
         "some of them, exported first where they are still needed, or ask with store: false"
     )
-    return Conflict(message, code="history_full")
+    return Conflict(message, code=FULL)
 
 
 def weight(table: Table, rows: Iterable[Mapping[str, Any]]) -> int:

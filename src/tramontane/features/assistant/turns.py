@@ -4,7 +4,6 @@ One transaction for all of it. Decides where a turn goes on, and refuses a secon
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -135,11 +134,15 @@ class Turns:
         one = msgspec.structs.replace(one, origin=sending)
         begun = store.begun_since(connection, owner, sending, self._now_ns() - SEND_KEY_NS)
         if begun is None:
-            with suppress(IntegrityError), connection.begin_nested():
-                store.add(connection, owner, one, words)
-                return one
-            # The same sending, begun at the same moment in another transaction, which is over by now.
-            begun = store.begun_since(connection, owner, sending, 0)
+            try:
+                with connection.begin_nested():
+                    store.add(connection, owner, one, words)
+                    return one
+            except IntegrityError:
+                # The same sending, begun at the same moment in another transaction, which is over by now.
+                begun = store.begun_since(connection, owner, sending, 0)
+                if begun is None:
+                    raise
         raise already_sent(begun)
 
     def copied(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -235,11 +238,10 @@ def _ids(entries: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(one.entry_id for one in entries)
 
 
-def already_sent(conversation_id: str | None) -> Conflict:
-    """Says where it went, for whoever lost the first answer; None when that was deleted at this very moment."""
-    details = {"conversation_id": conversation_id} if conversation_id else {}
+def already_sent(conversation_id: str) -> Conflict:
+    """Says where it went, for whoever lost the first answer."""
     message = "this was sent before and is being answered; read the conversation again"
-    return Conflict(message, code="already_sent", details=details)
+    return Conflict(message, code="already_sent", details={"conversation_id": conversation_id})
 
 
 def project_instructions(connection: Connection, owner: Owner, project_id: str | None) -> str:

@@ -88,7 +88,8 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that changes. Once the block is left without an error the change is on the disk.
+        """A transaction that changes. Once the block is left without an error the change is on the disk, unless the block
+        asked not to wait for it (`postgresql.commit_without_waiting`).
 
         Raises StorageFull, StorageBusy or StorageFailed when nothing was changed, OutcomeUnknown when nobody can say.
         """

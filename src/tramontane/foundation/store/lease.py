@@ -152,6 +152,7 @@ def _soon(
 def _held(database: Database, home: Path, lock: _Lock, alone: bool) -> Iterator[Lease]:
     with ExitStack() as held:
         for folder in _folders(database, home):
+            _require_own(folder)
             held.enter_context(_file(folder, lock, alone))
         lease = Lease(database, lock, alone)
         held.callback(lease.release)
@@ -173,7 +174,6 @@ def _folders(database: Database, home: Path) -> list[Path]:
 @contextmanager
 def _file(folder: Path, lock: _Lock, alone: bool) -> Iterator[None]:
     with translated():
-        _require_own(folder)
         file = os.open(folder / lock.file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -186,13 +186,18 @@ def _file(folder: Path, lock: _Lock, alone: bool) -> Iterator[None]:
 
 
 def _require_own(folder: Path) -> None:
-    """Root may open any file, but what it makes beside those of another user's server is closed to that server."""
+    """Root may open any file, but what it makes beside those of another user's server is closed to that server.
+
+    Others are let in by the files' own modes, and what a volume calls its owner need not be who writes on it.
+    """
+    if os.geteuid() != 0:
+        return
     for lock in (USE, WANT, RESTORE):
         try:
             owner = (folder / lock.file).stat().st_uid
         except FileNotFoundError:
             continue
-        if owner != os.geteuid():
+        if owner != 0:
             raise Misconfigured(
                 f"the data in {folder} belongs to the user {_name_of(owner)}, whose server could not open what another "
                 f"user writes there; run this as that user (sudo -u '{_name_of(owner)}' tramontane ...), or make the "

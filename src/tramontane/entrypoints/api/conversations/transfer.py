@@ -14,7 +14,7 @@ from tramontane.entrypoints.api.answers import encoded_response, json_response, 
 from tramontane.entrypoints.api.conversations.settings import checked_setting
 from tramontane.entrypoints.api.policy import needs_inference
 from tramontane.entrypoints.api.presence import ClientGone
-from tramontane.features.assistant import exporting, importing, store
+from tramontane.features.assistant import exporting, importing, quota, store
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.nouns import Owner
 from tramontane.foundation.errors import BadRequest, Conflict, InvalidFields, Overloaded, TramontaneError
@@ -58,8 +58,10 @@ class Imports:
             now_ns = assistant.clock.now_ns()
             try:
                 imported += await assistant.add(importing.write_portion, owner, portion, assistant.numbers, now_ns)
-            except Conflict as full:
-                reading.refused(portion, full)
+            except Conflict as refusal:
+                if refusal.code != quota.FULL:
+                    raise
+                reading.refused(portion, refusal)
                 break
         with suppress(TramontaneError):
             await assistant.write(importing.settle, imported)
