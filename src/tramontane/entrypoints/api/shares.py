@@ -35,9 +35,10 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @routes.get("/v1/shares/{share_id}", tags=["shares"], summary="A shared conversation, to be read")
     @needs_inference
     async def look(request: Request, share_id: str) -> Response:
+        live = assistant.living()
         one, entries = await assistant.read(shares.look, Owner.of(request.state.caller), share_id)
         shown = {"name": one.name, "owner_name": one.owner_name, "created_at": iso_time(one.created_ns)}
-        return json_response(shown | {"entries": [node_shape(entry, assistant.is_live) for entry in entries]})
+        return json_response(shown | {"entries": [node_shape(entry, live) for entry in entries]})
 
     @routes.delete("/v1/shares/{share_id}", tags=["shares"], summary="Share it no longer", status_code=204)
     @needs_inference

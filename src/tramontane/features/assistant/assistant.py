@@ -57,6 +57,11 @@ class Assistant:
         """Whether this answer is being written now. One gateway serves a database, so what it does not write, nobody does."""
         return entry_id in self._live
 
+    def living(self) -> Callable[[str | None], bool]:
+        """`is_live` for rows read after this call: an answer that ends while its row is read is none that nobody writes."""
+        before = frozenset(self._live)
+        return lambda entry_id: entry_id in before or self.is_live(entry_id)
+
     async def read(self, work: Callable[..., Result], *args: object) -> Result:
         """`work(connection, *args)` in a transaction that only looks. Raises NotFound for an id that cannot be one."""
         _check_ids(args)

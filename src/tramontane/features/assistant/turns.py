@@ -104,7 +104,7 @@ class Turns:
 
         Raises NotFound, Conflict (already_sent, answer_running, conversation_full), InvalidFields.
         """
-        old = store.one(connection, owner, conversation_id)
+        old = store.one(connection, owner, conversation_id, lock=turn.store)  # an answer may be ending on it
         _check_room(connection, owner, old, turn)
         before = self._before(connection, owner, old, turn.from_entry_id)
         now_ns = self._now_ns()

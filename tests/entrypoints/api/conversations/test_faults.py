@@ -142,6 +142,26 @@ async def test_a_listener_that_leaves_ends_the_answer_and_what_came_stays(doors:
             assert (await client.get(f"/v1/conversations/{conversation_id}")).json()["running"] is False
 
 
+async def test_an_answer_that_ends_while_it_is_read_is_still_being_written(
+    assistant: Assistant, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row was read before its end was there: taken for an interrupted one, half of it would be shown for good."""
+    run = await begun_endless(assistant)
+    path = f"/v1/conversations/{run.turn.conversation.conversation_id}"
+    read = assistant.read
+
+    async def slowly(*args: Any) -> Any:
+        found = await read(*args)
+        if not run.over:
+            await run.abandon()
+        return found
+
+    monkeypatch.setattr(assistant, "read", slowly)
+    assert (await client.get(f"{path}/history?tree=true")).json()["entries"][-1]["status"] == "running"
+    last = (await client.get(f"{path}/history?tree=true")).json()["entries"][-1]
+    assert (last["status"], last["content"]) == ("interrupted", run.draft.text)
+
+
 async def test_a_listener_that_leaves_the_line_keeps_its_question(
     client: httpx2.AsyncClient, assistant: Assistant, room: FakeRoom
 ) -> None:
@@ -223,8 +243,7 @@ async def test_an_answer_that_cannot_be_saved_is_not_called_done(
     response = await client.post("/v1/conversations", json={"model": "fake", "inputs": "hello", "stream": True})
     found = frames(response.text)
     assert found[-1]["type"] == "conversation.response.error" and "saved" in found[-1]["message"]
-    last = (await tree(client, found[0]["conversation_id"]))["entries"][-1]
-    assert last["status"] == "interrupted"
+    await wait_for(client, found[0]["conversation_id"], "interrupted")
 
 
 async def test_closing_keeps_what_came(database: Database, room: FakeRoom, client: httpx2.AsyncClient) -> None:

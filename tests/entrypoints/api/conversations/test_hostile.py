@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 from tests.entrypoints.api.conversations.conftest import Clients
 from tests.entrypoints.api.conversations.routes import BODIES, ids_of, routes_with_ids
-from tests.entrypoints.api.conversations.talking import CALLER, frames, start, tree
+from tests.entrypoints.api.conversations.talking import CALLER, frames, start, tree, wait_for
 from tests.fakes.doors import KEY, USAGE_KEY
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import Answer
@@ -41,8 +41,7 @@ async def test_a_failure_that_cannot_be_written_down_still_has_a_last_word(
         response = await client.post("/v1/conversations", json={"model": "fake", "inputs": "hello", "stream": True})
     found = frames(response.text)
     assert found[-1]["type"] == "conversation.response.error" and "saved" in found[-1]["message"]
-    last = (await tree(client, found[0]["conversation_id"]))["entries"][-1]
-    assert last["status"] == "interrupted"
+    await wait_for(client, found[0]["conversation_id"], "interrupted")
 
 
 async def test_what_a_failing_server_says_is_kept_whatever_it_holds(

@@ -17,8 +17,9 @@ def add_routes(routes: APIRouter, assistant: Assistant) -> None:
     @needs_inference
     async def change(request: Request, conversation_id: str, body: ChangeBody) -> Response:
         owner = Owner.of(request.state.caller)
+        live = assistant.living()
         one = await assistant.add(changing.change, owner, conversation_id, body.read())
-        return json_response(conversation_shape(one, assistant.is_live))
+        return json_response(conversation_shape(one, live))
 
     @routes.delete(
         "/v1/conversations/{conversation_id}", tags=["conversations"], summary="Delete a conversation", status_code=204

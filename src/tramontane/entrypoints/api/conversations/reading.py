@@ -76,8 +76,9 @@ def _add_lists(routes: APIRouter, assistant: Assistant) -> None:
             project_id=clean(request.query_params.get("project_id") or "") or None,
             metadata=_metadata_of(request),
         )
+        live = assistant.living()
         found = await assistant.read(reading.page, Owner.of(request.state.caller), wanted, page, size)
-        return json_response([conversation_shape(one, assistant.is_live) for one in found])
+        return json_response([conversation_shape(one, live) for one in found])
 
     @routes.get("/v1/conversations/search", tags=["conversations"], summary="Find words in your conversations")
     @needs_inference
@@ -96,11 +97,10 @@ def _add_lists(routes: APIRouter, assistant: Assistant) -> None:
 
 
 def _add_histories(routes: APIRouter, assistant: Assistant) -> None:
-    live = assistant.is_live
-
     @routes.get("/v1/conversations/{conversation_id}", tags=["conversations"], summary="One conversation")
     @needs_inference
     async def conversation(request: Request, conversation_id: str) -> Response:
+        live = assistant.living()
         one = await assistant.read(store.one, Owner.of(request.state.caller), conversation_id)
         return json_response(conversation_shape(one, live))
 
@@ -108,6 +108,7 @@ def _add_histories(routes: APIRouter, assistant: Assistant) -> None:
     @needs_inference
     async def history(request: Request, conversation_id: str) -> Response:
         owner, whole = Owner.of(request.state.caller), flag_of(request, "tree") is True
+        live = assistant.living()
         found = await assistant.read(reading.history, owner, conversation_id, whole)
         return encoded_response(await asyncio.to_thread(_tree if whole else _path, *found, live))
 
