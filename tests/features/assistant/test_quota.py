@@ -9,13 +9,13 @@ from sqlalchemy import Connection, Select, Table, select, text
 from tests.fakes.doors import scripted
 from tests.fakes.engine_room import FakeRoom
 from tests.fakes.model_server import FakeModelServer
-from tests.features.assistant.rooms import Begun
+from tests.features.assistant.rooms import Begun, turn_of
 
 from tramontane.features.assistant import changing, documents, importing, projects, quota, store
 from tramontane.features.assistant.assistant import Assistant
 from tramontane.features.assistant.documents import NewDocument, Version
 from tramontane.features.assistant.imports.nouns import Imported, Node
-from tramontane.features.assistant.nouns import NewConversation, NewEntry, NewTurn, Owner
+from tramontane.features.assistant.nouns import NewConversation, NewTurn, Owner
 from tramontane.features.assistant.tables import conversation, document, document_version, entry, project, shortcut
 from tramontane.foundation.clock import SystemClock
 from tramontane.foundation.errors import Conflict
@@ -40,8 +40,7 @@ async def assistant(database: Database) -> AsyncIterator[Assistant]:
 
 
 def turn(words: str, **fields: object) -> NewTurn:
-    entry = NewEntry(kind="message.input", role="user", body={"content": words})
-    return NewTurn(request_id=new_id("req"), inputs=(entry,), **fields)  # type: ignore[arg-type]
+    return turn_of(words, request_id=new_id("req"), **fields)
 
 
 async def start(assistant: Assistant, words: str, caller: Caller = CALLER) -> str:

@@ -89,8 +89,8 @@ def status_of(error: TramontaneError, shape: Shape = "mistral") -> int:
 
 def error_body(error: TramontaneError, shape: Shape) -> dict[str, Any]:
     """The body: flat with `object` for Mistral clients, under `error` for OpenAI clients."""
-    core = {"message": error.message, "type": rule_of(error).type, "param": error.param, "code": error.code}
-    core = {**error.details, **core}
+    words = {"message": error.message, "type": rule_of(error).type, "param": error.param, "code": error.code}
+    core = {**error.details, **words}
     if shape == "openai":
         return {"error": core}
     body: dict[str, Any] = {"object": "error", **core}

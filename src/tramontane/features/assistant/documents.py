@@ -129,10 +129,10 @@ def _document(
     connection: Connection, owner: Owner, conversation_id: str, document_id: str, *, lock: bool = False
 ) -> Document:
     if lock:
-        # First, as everywhere: else the conversation may go meanwhile, and what hangs on it stay.
+        # The conversation's, as everywhere: else it may go meanwhile, and what hangs on it stay.
         store.one(connection, owner, conversation_id, lock=True)
     query = select(*_COLUMNS).where(*_of(owner, conversation_id), document.c.document_id == document_id)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFound(NO_DOCUMENT)
     return Document(**row._asdict())

@@ -38,6 +38,11 @@ class _Address(NamedTuple):
     written: str
 
 
+def comes_along(url: str) -> bool:
+    """Whether an address holds what it names, so that nothing would have to be fetched."""
+    return url[:5].lower() == "data:"
+
+
 def taken_file(url: str, name: str, field: str) -> str:
     """The address under which an attached file is kept: itself, or as base64, which is read fast at each turn to come.
 
@@ -97,7 +102,7 @@ def _address(begin: str, url: str, field: str) -> _Address:
         charset = _CHARSET.search(found[2])
         kind = (found[1] or "text/plain").lower()
         return _Address(kind, charset[1] if charset else "utf-8", bool(found[3]), url[found.end() :])
-    if not url[:5].lower() == "data:":
+    if not comes_along(url):
         raise InvalidFields.of(field, "only files sent along are read; send a data: URL, nothing is fetched")
     message = (
         "this data: URL cannot be read; write data:text/plain;base64,DATA, or data:text/plain;charset=utf-8,TEXT with "

@@ -67,9 +67,10 @@ def change(
 
 def remove(connection: Connection, owner: Owner, kind: Kept, kept_id: str) -> None:
     """Raises NotFound. A project's conversations stay, outside of any project."""
-    size_bytes = quota.removed(connection, _TABLES[kind], _place(kind, owner, kept_id))
-    if not size_bytes:  # each has a name
+    table, place = _TABLES[kind], _place(kind, owner, kept_id)
+    if statements.look(connection, table, (f"{kind}_id",), place).first() is None:
         raise _unknown(kind)
+    size_bytes = quota.removed(connection, table, place)
     if kind == "project":
         left = update(conversation).where(*_mine(conversation, owner), conversation.c.project_id == kept_id)
         connection.execute(left.values(project_id=None))

@@ -96,15 +96,15 @@ def removed(connection: Connection, table: Table, place: Mapping[str, Any]) -> i
 
 @functools.cache
 def _weigh(table: Table, names: tuple[str, ...], kind: str) -> Any:
-    return select(size_of(table, kind)).where(*statements.equal(table, names)).with_for_update()
+    return select(_size_of(table, kind)).where(*statements.equal(table, names)).with_for_update()
 
 
 @functools.cache
 def _remove(table: Table, names: tuple[str, ...], kind: str) -> Any:
-    return delete(table).where(*statements.equal(table, names)).returning(size_of(table, kind))
+    return delete(table).where(*statements.equal(table, names)).returning(_size_of(table, kind))
 
 
-def size_of(table: Table, kind: str) -> Any:
+def _size_of(table: Table, kind: str) -> Any:
     """A row's counted columns together. SQLite's own function for the bytes of a text is younger than the versions in use."""
 
     def size(column: Any) -> Any:

@@ -1,7 +1,7 @@
 """Statements over equal columns, each put together once: that takes longer than a database needs to run one.
 
 A place is a mapping of column names to the values they must equal, as `{"workspace_id": ..., "conversation_id": ...}`. Knows no
-table; called by `store`, `index` and `quota`.
+table; called by those files of this room that write rows.
 """
 
 import functools

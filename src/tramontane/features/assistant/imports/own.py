@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tramontane.features.assistant.exporting import FORMAT
-from tramontane.features.assistant.files import UNREADABLE, taken_file
+from tramontane.features.assistant.files import UNREADABLE, comes_along, taken_file
 from tramontane.features.assistant.imports.nouns import (
     SETTINGS,
     Imported,
@@ -146,7 +146,7 @@ def _part(part: dict[str, Any]) -> dict[str, Any] | None:
 
 def _file(url: str, name: str) -> dict[str, Any] | None:
     """Only what came along, and what the API would have taken; in the place of anything else stands that it was there."""
-    if url[:5].lower() != "data:":
+    if not comes_along(url):
         return None
     try:
         return {"type": "document_url", "document_url": taken_file(url, name, ""), "document_name": name}
